@@ -1,0 +1,20 @@
+/* log.h -- one line to stderr for what an operator should know.
+ *
+ * Format: `2026-01-31T12:00:00.123Z WARN  http: message`. A line is written with one write(2), so
+ * lines of several processes do not mix. Never log secrets.
+ */
+#ifndef IZ_LOG_H
+#define IZ_LOG_H
+
+#include <stddef.h>
+
+typedef enum iz_log_level { IZ_DEBUG, IZ_INFO, IZ_WARN, IZ_ERROR, IZ_OFF } iz_log_level;
+
+/* Lines below `level` are dropped. The default is IZ_INFO. */
+void iz_log_set_level(iz_log_level level);
+iz_log_level iz_log_get_level(void);
+/* `who` is the room that speaks: "http", "vm", "loop". Longer messages are cut at 4 KB. */
+void iz_log(iz_log_level level, const char *who, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
