@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "signals.h"
 #include "spawn.h"
 
 #include <errno.h>
@@ -437,21 +438,8 @@ static iz_process *new_process(iz_loop *loop, const iz_process_opts *o) {
   return p;
 }
 
-/* A pipe whose reader has gone must be an EPIPE, not our death. A handler rather than SIG_IGN, so
- * that no child of anyone's inherits it. */
-static void no_sigpipe(int sig) {
-  (void)sig;
-}
-
-static void survive_sigpipe(void) {
-  struct sigaction now;
-  if (sigaction(SIGPIPE, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
-  struct sigaction quiet = {.sa_handler = no_sigpipe, .sa_flags = SA_RESTART};
-  sigaction(SIGPIPE, &quiet, NULL);
-}
-
 iz_process *iz_process_start(iz_loop *loop, const iz_process_opts *opts, iz_err *err) {
-  survive_sigpipe();
+  iz_signals_no_sigpipe();
   iz_process *p = new_process(loop, opts);
   if (!p) return iz_fail_oom(err), NULL;
   int theirs[3] = {-1, -1, -1};

@@ -1,0 +1,98 @@
+/* signals.c -- handlers that only count and wake the loop: see signals.h. */
+#include "signals.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static const int watched[] = {SIGINT, SIGTERM, SIGHUP};
+enum { WATCHED = sizeof watched / sizeof watched[0] };
+
+static atomic_int came[WATCHED]; /* since the loop last looked */
+static atomic_int interrupts;    /* SIGINTs not answered */
+static struct sigaction before[WATCHED];
+static bool taken[WATCHED];
+static int wake_fd = -1;
+static struct event wake_ev;
+static void (*told)(void *, int);
+static void *told_ctx;
+
+static void on_signal(int sig) {
+  int saved = errno;
+  if (sig == SIGINT && atomic_fetch_add(&interrupts, 1) > 0) _exit(130);
+  for (int i = 0; i < WATCHED; i++)
+    if (watched[i] == sig) atomic_store(&came[i], 1);
+  uint64_t one = 1;
+  ssize_t ignored = write(wake_fd, &one, sizeof one);
+  (void)ignored;
+  errno = saved;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg) {
+  (void)what, (void)arg;
+  uint64_t count;
+  while (read(fd, &count, sizeof count) < 0 && errno == EINTR) {
+  }
+  for (int i = 0; i < WATCHED; i++)
+    if (atomic_exchange(&came[i], 0)) told(told_ctx, watched[i]);
+}
+
+static void take(int i) {
+  sigaction(watched[i], NULL, &before[i]);
+  if (before[i].sa_handler == SIG_IGN && watched[i] != SIGTERM) return;
+  struct sigaction mine = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  taken[i] = sigaction(watched[i], &mine, NULL) == 0;
+}
+
+bool iz_signals_start(iz_loop *loop, void (*fn)(void *ctx, int sig), void *ctx, iz_err *err) {
+  wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (wake_fd < 0) return iz_fail_errno(err, errno, "signals: cannot make an eventfd");
+  event_assign(&wake_ev, iz_loop_base(loop), wake_fd, EV_READ | EV_PERSIST, on_wake, NULL);
+  if (event_add(&wake_ev, NULL) != 0) {
+    close(wake_fd);
+    wake_fd = -1;
+    return iz_fail_oom(err);
+  }
+  told = fn;
+  told_ctx = ctx;
+  iz_signals_no_sigpipe();
+  for (int i = 0; i < WATCHED; i++) take(i);
+  return true;
+}
+
+void iz_signals_stop(void) {
+  if (wake_fd < 0) return;
+  for (int i = 0; i < WATCHED; i++) {
+    if (taken[i]) sigaction(watched[i], &before[i], NULL);
+    taken[i] = false;
+    atomic_store(&came[i], 0);
+  }
+  atomic_store(&interrupts, 0);
+  event_del(&wake_ev);
+  close(wake_fd);
+  wake_fd = -1;
+}
+
+void iz_signals_answered(void) {
+  atomic_store(&interrupts, 0);
+}
+
+bool iz_signals_stop_asked(void) {
+  return atomic_load(&interrupts) > 0;
+}
+
+static void no_sigpipe(int sig) {
+  (void)sig;
+}
+
+void iz_signals_no_sigpipe(void) {
+  struct sigaction now;
+  if (sigaction(SIGPIPE, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
+  struct sigaction quiet = {.sa_handler = no_sigpipe, .sa_flags = SA_RESTART};
+  sigaction(SIGPIPE, &quiet, NULL);
+}

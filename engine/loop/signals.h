@@ -1,0 +1,33 @@
+/* signals.h -- the process's signals, delivered on the loop.
+ *
+ *   SIGINT   `fn` is told ("stop, please"); a second one ends the process at once with status 130,
+ *            even when the loop is stuck, unless iz_signals_answered was called in between
+ *   SIGTERM  `fn` is told (drain and end)
+ *   SIGHUP   `fn` is told (reload)
+ *   SIGPIPE  is nothing: a write to a reader that has gone fails with EPIPE
+ *
+ * SIGINT and SIGHUP stay ignored when they were ignored at the start (nohup, a shell's background
+ * job). Only handlers are used, no masks and no SIG_IGN, so every child, also one of os.execute or
+ * io.popen, starts with default signals. One set of signals a process: start it on one loop.
+ */
+#ifndef IZ_SIGNALS_H
+#define IZ_SIGNALS_H
+
+#include "loop/loop.h"
+
+/* Begins. fn runs on the loop, once for each kind that came since the last turn. */
+bool iz_signals_start(iz_loop *loop, void (*fn)(void *ctx, int sig), void *ctx, iz_err *err);
+/* Puts the former handlers back. */
+void iz_signals_stop(void);
+
+/* The SIGINTs so far have done their work (a REPL has cancelled the entry): the next is a first
+ * one. */
+void iz_signals_answered(void);
+/* True when a SIGINT has come and was not answered yet. From any handler or thread: a running
+ * computation that never returns to the loop can be told of it this way. */
+bool iz_signals_stop_asked(void);
+
+/* Makes SIGPIPE harmless without iz_signals_start. May be called again. */
+void iz_signals_no_sigpipe(void);
+
+#endif
