@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -220,7 +221,9 @@ static void set_tick(iz_loop *loop) {
 
 /* ---- turns ---- */
 
-static bool runnable(iz_loop *loop) { return loop->ready.head || loop->turn_end.head; }
+static bool runnable(iz_loop *loop) {
+  return loop->ready.head || loop->turn_end.head;
+}
 
 /* Virtual time: nothing to run and nothing coming back, so the next timer is due now. */
 static bool jump(iz_loop *loop) {
@@ -255,10 +258,18 @@ void iz_loop_stop(iz_loop *loop) {
   event_base_loopbreak(loop->base);
 }
 
-void iz_loop_ref(iz_loop *loop) { loop->refs++; }
-void iz_loop_unref(iz_loop *loop) { loop->refs--; }
-void iz_loop_busy(iz_loop *loop, int delta) { loop->busy += delta; }
-struct event_base *iz_loop_base(iz_loop *loop) { return loop->base; }
+void iz_loop_ref(iz_loop *loop) {
+  loop->refs++;
+}
+void iz_loop_unref(iz_loop *loop) {
+  loop->refs--;
+}
+void iz_loop_busy(iz_loop *loop, int delta) {
+  loop->busy += delta;
+}
+struct event_base *iz_loop_base(iz_loop *loop) {
+  return loop->base;
+}
 
 /* ---- life ---- */
 
@@ -272,9 +283,16 @@ static struct event_base *new_base(void) {
   return base;
 }
 
+static void pass_log(int severity, const char *message) {
+  iz_log(severity >= EVENT_LOG_ERR ? IZ_ERROR : IZ_DEBUG, "loop", "%s", message);
+}
+
 iz_loop *iz_loop_new(iz_err *err) {
   static bool hooked;
-  if (!hooked) event_set_mem_functions(iz_alloc, iz_realloc, iz_free);
+  if (!hooked) {
+    event_set_mem_functions(iz_alloc, iz_realloc, iz_free);
+    event_set_log_callback(pass_log);
+  }
   hooked = true;
   iz_loop *loop = iz_calloc(1, sizeof *loop);
   if (!loop) return iz_fail_oom(err), NULL;
@@ -291,7 +309,10 @@ iz_loop *iz_loop_new(iz_err *err) {
   }
   event_assign(&loop->tick, loop->base, -1, 0, on_tick, loop);
   event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, take_posted, loop);
-  if (event_add(&loop->wake, NULL) != 0) {
+  /* libevent's own heap gets its one place now, so that setting the tick can never fail */
+  struct timeval hour = {3600, 0};
+  if (event_add(&loop->wake, NULL) != 0 || event_add(&loop->tick, &hour) != 0 ||
+      event_del(&loop->tick) != 0) {
     iz_fail_oom(err);
     iz_loop_free(loop);
     return NULL;

@@ -33,8 +33,8 @@ void iz_loop_stop(iz_loop *loop);
 
 void iz_loop_ref(iz_loop *loop);
 void iz_loop_unref(iz_loop *loop);
-/* Counts work outside the loop that will come back (pool jobs, children, requests in flight); virtual
- * time stands still while there is any. */
+/* Counts work outside the loop that will come back (pool jobs, children, requests in flight);
+ * virtual time stands still while there is any. */
 void iz_loop_busy(iz_loop *loop, int delta);
 
 /* ---- deferred calls: run on the next turn, in order ---- */
@@ -58,20 +58,24 @@ void iz_loop_post(iz_loop *loop, iz_defer *d);
 /* Like iz_loop_defer, but for the end of this turn (group commit, flushing sockets). */
 void iz_loop_at_turn_end(iz_loop *loop, iz_defer *d);
 
-/* ---- timers: a 4-ary heap; start and stop are O(log n), a million of them cost 8 MB of heap ---- */
+/* ---- timers: a 4-ary heap; start and stop are O(log n), a million of them cost 8 MB of heap ----
+ */
 
 typedef struct iz_timer iz_timer;
 struct iz_timer {
-  int64_t due;               /* iz_now() time, nanoseconds */
-  void (*fn)(iz_timer *);    /* called once; may start the timer again or free it */
-  uint32_t at;               /* place in the heap + 1; 0 = not running */
+  int64_t due;            /* iz_now() time, nanoseconds */
+  void (*fn)(iz_timer *); /* called once; may start the timer again or free it */
+  uint32_t at;            /* place in the heap + 1; 0 = not running */
 };
 
-/* Starts (or restarts) t to fire in `ns` from now. Zero-initialise t first. False: out of memory. */
+/* Starts (or restarts) t to fire in `ns` from now. Zero-initialise t first. False: out of memory.
+ */
 bool iz_timer_start(iz_loop *loop, iz_timer *t, int64_t ns, void (*fn)(iz_timer *));
 /* Stops it if it runs. */
 void iz_timer_stop(iz_loop *loop, iz_timer *t);
-static inline bool iz_timer_running(const iz_timer *t) { return t->at != 0; }
+static inline bool iz_timer_running(const iz_timer *t) {
+  return t->at != 0;
+}
 
 /* container_of for the intrusive structs above. */
 #define IZ_OUTER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

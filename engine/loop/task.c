@@ -8,11 +8,14 @@
 /* ---- waits ---- */
 
 void iz_task_wait(iz_task *t, iz_wait *w) {
+  t->flags &= ~(uint32_t)IZ_TASK_INTERRUPTED;
   w->task = t;
   t->wait = w;
 }
 
-void iz_task_queue(iz_task *t) { iz_loop_defer(t->loop, &t->queue); }
+void iz_task_queue(iz_task *t) {
+  iz_loop_defer(t->loop, &t->queue);
+}
 
 static void end_wait(iz_task *t) {
   t->wait->task = NULL;
@@ -25,8 +28,14 @@ void iz_wait_done(iz_wait *w) {
 }
 
 static void cancel_wait(iz_task *t) {
-  if (!t->wait) return;
-  t->wait->cancel(t->wait);
+  iz_wait *w = t->wait;
+  if (!w) return;
+  if (w->ask) {
+    w->ask(w);
+    return;
+  }
+  w->cancel(w);
+  t->flags |= IZ_TASK_INTERRUPTED;
   end_wait(t);
 }
 
@@ -44,7 +53,9 @@ void iz_waitlist_remove(iz_waiter *w) {
   w->list = NULL;
 }
 
-static void cancel_waiter(iz_wait *wait) { iz_waitlist_remove(IZ_OUTER(wait, iz_waiter, wait)); }
+static void cancel_waiter(iz_wait *wait) {
+  iz_waitlist_remove(IZ_OUTER(wait, iz_waiter, wait));
+}
 
 void iz_waitlist_add(iz_waitlist *list, iz_waiter *w) {
   w->wait.cancel = cancel_waiter;
@@ -109,7 +120,7 @@ void iz_task_cancel(iz_task *t) {
   t->flags |= IZ_TASK_CANCELLED;
   /* Without a timer there is no shield: better stopped hard than never. */
   if (!iz_timer_start(t->loop, &t->shield, SHIELD_NS, shield_over)) t->flags |= IZ_TASK_EXPIRED;
-  if (!(t->flags & IZ_TASK_SHIELDED)) cancel_wait(t);
+  if (t->wait && !(t->shielded && t->shielded(t))) cancel_wait(t);
 }
 
 bool iz_task_must_stop(const iz_task *t, bool shielded) {
@@ -135,7 +146,9 @@ void iz_task_done(iz_task *t) {
 
 /* ---- scopes ---- */
 
-void iz_scope_init(iz_scope *s, iz_task *owner) { *s = (iz_scope){.owner = owner}; }
+void iz_scope_init(iz_scope *s, iz_task *owner) {
+  *s = (iz_scope){.owner = owner};
+}
 
 void iz_scope_cancel(iz_scope *s) {
   s->cancelled = true;

@@ -1,10 +1,10 @@
 /* await.h -- how a binding (a lua_*.c file) suspends the Lua code that called it.
  *
  * A waiting C function starts its operation, then `return iz_await(L, &op->wait, k, ctx)`. The
- * calling task sleeps until iz_wait_done(&op->wait); then k(L, LUA_YIELD, ctx) runs with the stack as
- * it was and pushes the results. If the task is cancelled meanwhile, wait->cancel is called and an
- * error is raised; k does not run. The operation's memory must therefore outlive the wait: a userdata
- * on the Lua stack, or a C struct freed by whichever of k and cancel comes.
+ * calling task sleeps until iz_wait_done(&op->wait); then k(L, LUA_YIELD, ctx) runs with the stack
+ * as it was and pushes the results. If the task is cancelled meanwhile, wait->cancel is called and
+ * an error is raised; k does not run. The operation's memory must therefore outlive the wait: a
+ * userdata on the Lua stack, or a C struct freed by whichever of k and cancel comes.
  */
 #ifndef IZ_AWAIT_H
 #define IZ_AWAIT_H
@@ -14,9 +14,9 @@
 
 #include <lua.h>
 
-/* Suspends. Raises at once (after calling w->cancel) when the task is cancelled, when L runs outside
- * any task, or when a C function that cannot be suspended (sort, gsub callback, require) is on the
- * stack; the error names it. Never returns to its caller: always `return iz_await(...)`. */
+/* Suspends. Raises at once (after calling w->cancel) when the task is cancelled, when L runs
+ * outside any task, or when a C function that cannot be suspended (sort, gsub callback, require) is
+ * on the stack; the error names it. Never returns to its caller: always `return iz_await(...)`. */
 int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx);
 /* Raises those same errors before anything is started: for operations costly to begin. */
 void iz_await_check(lua_State *L);

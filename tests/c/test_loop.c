@@ -13,7 +13,9 @@
 static int order[16], ordered;
 static iz_loop *loop;
 
-static void note(int n) { order[ordered++] = n; }
+static void note(int n) {
+  order[ordered++] = n;
+}
 
 static int setup(void **state) {
   (void)state;
@@ -96,7 +98,9 @@ static void test_real_timer_is_not_early(void **state) {
 }
 
 static int jobs_done;
-static void job_run(iz_job *job) { (void)job; }
+static void job_run(iz_job *job) {
+  (void)job;
+}
 static void job_done(iz_job *job) {
   iz_free(job);
   if (++jobs_done == 1000) iz_loop_unref(loop);
@@ -121,7 +125,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_defer_runs_in_order_and_new_ones_wait_a_turn, setup,
                                       teardown),
-      cmocka_unit_test_setup_teardown(test_timers_fire_in_order_under_virtual_time, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_timers_fire_in_order_under_virtual_time, setup,
+                                      teardown),
       cmocka_unit_test_setup_teardown(test_real_timer_is_not_early, setup, teardown),
       cmocka_unit_test_setup_teardown(test_pool_brings_every_job_back, setup, teardown),
   };
