@@ -1,30 +1,161 @@
-# iza -- `make help` lists what there is.
-CFLAGS_COMMON = -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wvla -Wstrict-prototypes -Wmissing-prototypes \
-                -Iengine -isystem /usr/include/lua5.4 -pthread -MMD -MP -g
-ifdef SAN
-BUILD  = build/san
-CFLAGS = $(CFLAGS_COMMON) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-else
-BUILD  = build/release
-CFLAGS = $(CFLAGS_COMMON) -O2 -flto=auto
-endif
-LIBDIR  = /usr/lib/$(shell $(CC) -print-multiarch)
-LDLIBS  = -Wl,--whole-archive $(LIBDIR)/liblua5.4.a -Wl,--no-whole-archive -Wl,-E \
-          $(LIBDIR)/liblua5.4-cjson.a $(LIBDIR)/libevent_core.a -lm -ldl -pthread
+# iza. `make` builds it; `make help` lists the rest.
+#
+# Sources are found, not listed: every engine/**/*.c is the engine, every tests/c/test_*.c a test
+# program, every tests/fuzz/fuzz_*.c a fuzz target, and every file under lua/ goes into the program.
+# Three builds live side by side: build/release, build/san (SAN=1: ASan and UBSan) and build/fuzz.
 
-SRC  = $(sort $(shell find engine -name '*.c' ! -name main.c))
-OBJ  = $(SRC:%.c=$(BUILD)/%.o)
-CTEST = $(sort $(wildcard tests/c/test_*.c))
-
-$(BUILD)/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -c $< -o $@
-
-$(BUILD)/tests/c/%: $(BUILD)/tests/c/%.o $(OBJ)
-	$(CC) $(CFLAGS) $^ $(LDLIBS) -lcmocka -o $@
-
-ctest: $(CTEST:%.c=$(BUILD)/%)
-	@for t in $^; do $$t || exit 1; done
-.PHONY: ctest
+.DEFAULT_GOAL := build
+.SUFFIXES:
 .SECONDARY:
--include $(OBJ:.o=.d)
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+ifeq (,$(filter -j%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+CC      = gcc
+PREFIX  = /usr/local
+SECONDS = 30
+
+WARN   = -Wall -Wextra -Wvla -Wstrict-prototypes -Wmissing-prototypes
+COMMON = -std=c11 -D_GNU_SOURCE $(WARN) -Iengine -isystem /usr/include/lua5.4 -pthread -g -MMD -MP
+# Objects carry machine code beside LTO's form: the program is linked with LTO, the tests without.
+# V=1 shows the whole command lines.
+Q = $(if $(V),,@echo '  $(1)' &&)
+ifdef SAN
+B       = build/san
+PROGRAM = $(B)/iza
+CFLAGS  = $(COMMON) -Werror -O1 -fsanitize=address,undefined -fno-sanitize-recover=all \
+          -fno-omit-frame-pointer
+LTO     =
+else
+B       = build/release
+PROGRAM = iza
+CFLAGS  = $(COMMON) -Werror -O2 -flto=auto -ffat-lto-objects
+LTO     = -flto=auto -O2
+endif
+# Lua whole and exported, so that C rocks find its API; libcurl, OpenSSL and libedit are not linked:
+# the engine loads them on first use, and `iza hello.lua` starts like plain Lua.
+LDLIBS = -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive -Wl,-E \
+         -l:liblua5.4-cjson.a -l:libevent_core.a -lm -ldl -pthread
+
+SRC    := $(sort $(shell find engine -name '*.c'))
+LIB    := $(filter-out engine/main.c,$(SRC))
+CTEST  := $(sort $(wildcard tests/c/test_*.c))
+FUZZ   := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
+ASSETS := $(shell LC_ALL=C find lua catalog data/samples -type f 2>/dev/null | LC_ALL=C sort)
+
+.PHONY: help run test deps deps-test deps-bench build lint bench fuzz install clean \
+        programs ctest need-build need-test FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+run: ## install what building needs, build, and run the main job on sample data
+	@.ci/deps.sh build
+	@$(MAKE) build
+	@./iza run make_run
+
+test: ## install what tests need, run all (QUICK=1: with the build packages alone)
+	@.ci/deps.sh $(if $(QUICK),build,test)
+	@$(MAKE) $(if $(QUICK),build,programs)
+	@B=$(B) IZA=$(CURDIR)/$(PROGRAM) QUICK=$(QUICK) tests/run.sh
+
+deps: ## install the Debian packages that building and running need
+	@.ci/deps.sh build
+deps-test: ## install what `make test` and `make lint` need
+	@.ci/deps.sh test
+deps-bench: ## install the peers of `make bench` (Debian, and npm by lockfile into .deps/)
+	@.ci/deps.sh bench
+
+need-build:
+	@.ci/deps.sh check build
+need-test:
+	@.ci/deps.sh check test
+
+# -- the program -------------------------------------------------------------------------------
+
+build: $(if $(wildcard engine/main.c),$(PROGRAM)) ## build ./iza (SAN=1: build/san/iza with ASan and UBSan)
+
+OBJ := $(SRC:%.c=$(B)/%.o) $(B)/embed.o
+$(PROGRAM): $(OBJ) $(B)/sources
+	$(call Q,link $@) $(CC) $(CFLAGS) $(LTO) $(OBJ) $(LDLIBS) -o $@
+
+$(B)/%.o: %.c Makefile | need-build
+	@mkdir -p $(@D)
+	$(call Q,cc   $<) $(CC) $(CFLAGS) -c $< -o $@
+
+list = @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
+# These two lists change only when a file appears or goes, and what depends on them follows.
+$(B)/sources: FORCE
+	$(call list,$(SRC))
+$(B)/assets: FORCE
+	$(call list,$(ASSETS))
+
+$(B)/embed.S: $(B)/assets engine/vm/embed.sh
+	@engine/vm/embed.sh $(ASSETS) >$@
+$(B)/embed.o: $(B)/embed.S $(ASSETS) | need-build
+	$(call Q,as   $<) $(CC) -c $< -o $@
+
+# -- tests -------------------------------------------------------------------------------------
+
+# The engine without main(), for test programs: each takes what it uses.
+$(B)/libiza.a: $(LIB:%.c=$(B)/%.o) $(B)/embed.o $(B)/sources
+	@rm -f $@
+	$(call Q,ar   $@) ar rcs $@ $(filter %.o,$^)
+
+$(B)/tests/c/%: $(B)/tests/c/%.o $(B)/libiza.a | need-test
+	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $^ $(LDLIBS) -lcmocka -o $@
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libiza.a
+	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $^ $(LDLIBS) -o $@
+
+programs: build $(CTEST:%.c=$(B)/%) $(FUZZ:%=$(B)/tests/fuzz/%)
+
+ctest: $(CTEST:%.c=$(B)/%) $(FUZZ:%=$(B)/tests/fuzz/%)
+	@B=$(B) tests/run.sh c fuzz
+
+# -- fuzzing -----------------------------------------------------------------------------------
+
+FUZZ_CFLAGS = $(COMMON) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+fuzz: $(FUZZ:%=build/fuzz/bin/%) ## fuzz each target for SECONDS=30, starting from the corpus
+	@SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $(FUZZ)
+
+build/fuzz/%.o: %.c Makefile | need-test
+	@mkdir -p $(@D)
+	$(call Q,cc   $<) clang $(FUZZ_CFLAGS) -c $< -o $@
+build/fuzz/libiza.a: $(LIB:%.c=build/fuzz/%.o) $(B)/embed.o $(B)/sources
+	@rm -f $@
+	$(call Q,ar   $@) ar rcs $@ $(filter %.o,$^)
+build/fuzz/bin/%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libiza.a
+	@mkdir -p $(@D)
+	$(call Q,link $@) clang -fsanitize=fuzzer,address,undefined $^ $(LDLIBS) -o $@
+
+# -- the rest ----------------------------------------------------------------------------------
+
+# clang-tidy takes seconds a file: each remembers that it passed until it or a header changes.
+TIDY := $(patsubst %.c,build/lint/%.tidy,$(SRC) $(CTEST) $(wildcard tests/fuzz/*.c tests/bench/*.c))
+HEADERS := $(shell find engine tests -name '*.h')
+build/lint/%.tidy: %.c $(HEADERS) .clang-tidy Makefile | need-test
+	@mkdir -p $(@D)
+	@clang-tidy --quiet $< -- $(filter-out -MMD -MP -g,$(COMMON)) 2>$@.log || \
+	  { cat $@.log; exit 1; }
+	@touch $@
+
+lint: need-test $(TIDY) ## format, clang-tidy, luacheck, banned functions, layering, file sizes
+	@.ci/lint.sh
+
+bench: $(PROGRAM) ## measure against the peers of deps-bench: a line each, with its ratio
+	@.ci/deps.sh check bench
+	@./iza tests/bench/run.lua
+
+install: $(PROGRAM) ## install iza and its editor types under PREFIX (/usr/local)
+	install -D -m 755 iza $(DESTDIR)$(PREFIX)/bin/iza
+	cd rocks/types && find . -name '*.lua' -exec \
+	  install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/iza/types/{} \;
+
+clean: ## remove what was built
+	rm -rf build iza
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,10 @@
+std = "lua54"
+cache = true
+cache = "build/lint/luacheck"
+max_line_length = 100
+globals = { iza = {} }
+exclude_files = { "rocks/share", "rocks/lib" }
+
+files["tests/**/*_spec.lua"] = { std = "+busted" }
+files["rocks/*.rockspec"] = { std = "rockspec" }
+files["rocks/types"] = { ignore = { "1..", "2.." } }

@@ -1,0 +1,31 @@
+#!/bin/bash
+# tests/fuzz/run.sh NAME... -- fuzzes each target for SECONDS_EACH, two at a time.
+#
+# New inputs go to build/fuzz/corpus/NAME; an input that fails is kept in build/fuzz/failed/ and its
+# report shown. Copy it into tests/fuzz/corpus/NAME/ with the fix: from then on it is replayed.
+set -u
+cd "$(dirname "$0")/../.."
+export SECONDS_EACH="${SECONDS_EACH:-30}"
+
+one() {
+  name=$1
+  out=build/fuzz/$name.log
+  mkdir -p "build/fuzz/corpus/$name" build/fuzz/failed
+  args=(-max_total_time="$SECONDS_EACH" -timeout=10 -rss_limit_mb=1024 -print_final_stats=1
+    -artifact_prefix="build/fuzz/failed/$name-")
+  [ -f "tests/fuzz/$name.dict" ] && args+=(-dict="tests/fuzz/$name.dict")
+  if "build/fuzz/bin/$name" "${args[@]}" "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name" \
+    >"$out" 2>&1 </dev/null; then
+    echo "ok      fuzz $name: $(awk '/number_of_executed_units/ { print $2 }' "$out") inputs in" \
+      "$SECONDS_EACH s"
+  else
+    cat "$out"
+    echo "FAILED  fuzz $name"
+    return 1
+  fi
+}
+export -f one
+
+[ $# -gt 0 ] || { echo "no fuzz targets" >&2 && exit 1; }
+echo "fuzzing $*: $SECONDS_EACH s each, two at a time"
+printf '%s\n' "$@" | xargs -P 2 -I{} bash -c 'one {}'
