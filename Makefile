@@ -75,7 +75,7 @@ need-test:
 
 # -- the program -------------------------------------------------------------------------------
 
-build: $(if $(wildcard engine/main.c),$(PROGRAM)) ## build ./iza (SAN=1: build/san/iza with ASan and UBSan)
+build: $(if $(wildcard engine/main.c),$(PROGRAM)) ## build ./iza (SAN=1: build/san/iza, ASan, UBSan)
 
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/embed.o
 $(PROGRAM): $(OBJ) $(B)/sources
