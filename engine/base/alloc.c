@@ -20,9 +20,13 @@ void iz_alloc_fail(uint64_t n, int every) {
   atomic_store(&armed, n != 0);
 }
 
-uint64_t iz_alloc_seen(void) { return atomic_load(&seen); }
+uint64_t iz_alloc_seen(void) {
+  return atomic_load(&seen);
+}
 
-int iz_alloc_failed(void) { return atomic_load(&has_failed); }
+int iz_alloc_failed(void) {
+  return atomic_load(&has_failed);
+}
 
 static bool injected(void) {
   if (__builtin_expect(!atomic_load_explicit(&armed, memory_order_relaxed), 1)) return false;
@@ -33,16 +37,22 @@ static bool injected(void) {
   return fail;
 }
 
-void *iz_alloc(size_t size) { return injected() ? NULL : malloc(size ? size : 1); }
+void *iz_alloc(size_t size) {
+  return injected() ? NULL : malloc(size ? size : 1);
+}
 
 void *iz_calloc(size_t count, size_t size) {
   if (injected()) return NULL;
   return count && size ? calloc(count, size) : calloc(1, 1);
 }
 
-void *iz_realloc(void *p, size_t size) { return injected() ? NULL : realloc(p, size ? size : 1); }
+void *iz_realloc(void *p, size_t size) {
+  return injected() ? NULL : realloc(p, size ? size : 1);
+}
 
-void iz_free(void *p) { free(p); }
+void iz_free(void *p) {
+  free(p);
+}
 
 char *iz_strndup(const char *s, size_t n) {
   char *copy = iz_alloc(n + 1);
@@ -52,4 +62,6 @@ char *iz_strndup(const char *s, size_t n) {
   return copy;
 }
 
-char *iz_strdup(const char *s) { return iz_strndup(s, strlen(s)); }
+char *iz_strdup(const char *s) {
+  return iz_strndup(s, strlen(s));
+}

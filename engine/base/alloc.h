@@ -1,7 +1,7 @@
 /* alloc.h -- the one door to the heap.
  *
- * Every allocation of the engine, of Lua and of the libraries that let us choose (libevent, libcurl)
- * goes through here, so that a test can make the n-th one fail and demand a clean error.
+ * Every allocation of the engine, of Lua and of the libraries that let us choose (libevent,
+ * libcurl) goes through here, so that a test can make the n-th one fail and demand a clean error.
  * All functions may be called from any thread. A NULL result means "no memory" and is always to be
  * checked; sizes of 0 are served as 1.
  */
@@ -18,8 +18,8 @@ void iz_free(void *p);                      /* p may be NULL */
 char *iz_strndup(const char *s, size_t n);  /* always NUL-terminated */
 char *iz_strdup(const char *s);
 
-/* Fault injection, for tests. The n-th allocation from now (1 = the next) fails once; 0 turns it off.
- * `every` makes all later ones fail too. */
+/* Fault injection, for tests. The n-th allocation from now (1 = the next) fails once; 0 turns it
+ * off. `every` makes all later ones fail too. */
 void iz_alloc_fail(uint64_t n, int every);
 /* Allocations since the last iz_alloc_fail() call; it counts only while injection is on. */
 uint64_t iz_alloc_seen(void);

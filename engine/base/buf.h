@@ -36,9 +36,13 @@ static inline bool iz_buf_add(iz_buf *b, const void *p, size_t n) {
   return true;
 }
 
-static inline bool iz_buf_adds(iz_buf *b, const char *s) { return iz_buf_add(b, s, strlen(s)); }
+static inline bool iz_buf_adds(iz_buf *b, const char *s) {
+  return iz_buf_add(b, s, strlen(s));
+}
 
-static inline bool iz_buf_addc(iz_buf *b, char c) { return iz_buf_add(b, &c, 1); }
+static inline bool iz_buf_addc(iz_buf *b, char c) {
+  return iz_buf_add(b, &c, 1);
+}
 
 /* Empties it, keeps the memory and clears oom. */
 static inline void iz_buf_clear(iz_buf *b) {

@@ -30,11 +30,15 @@ void iz_clock_virtual(int64_t wall_ns) {
   atomic_store(&is_virtual, true);
 }
 
-bool iz_clock_is_virtual(void) { return atomic_load(&is_virtual); }
+bool iz_clock_is_virtual(void) {
+  return atomic_load(&is_virtual);
+}
 
 void iz_clock_advance(int64_t ns) {
   atomic_fetch_add(&virtual_now, ns);
   atomic_fetch_add(&virtual_wall, ns);
 }
 
-void iz_clock_real(void) { atomic_store(&is_virtual, false); }
+void iz_clock_real(void) {
+  atomic_store(&is_virtual, false);
+}

@@ -2,8 +2,8 @@
  *
  * A function that can fail returns bool (true = done) or a pointer (NULL = failed) and fills the
  * caller's iz_err. `code` is a short stable word a program can test ("timeout", "eof", "oom",
- * "invalid", "too_large", "refused", an errno name like "ENOENT"); `message` is one line for a person:
- * what was wrong, where, what to do. In Lua the same three fields become `nil, err`.
+ * "invalid", "too_large", "refused", an errno name like "ENOENT"); `message` is one line for a
+ * person: what was wrong, where, what to do. In Lua the same three fields become `nil, err`.
  */
 #ifndef IZ_ERR_H
 #define IZ_ERR_H

@@ -10,9 +10,13 @@
 
 static iz_log_level threshold = IZ_INFO;
 
-void iz_log_set_level(iz_log_level level) { threshold = level; }
+void iz_log_set_level(iz_log_level level) {
+  threshold = level;
+}
 
-iz_log_level iz_log_get_level(void) { return threshold; }
+iz_log_level iz_log_get_level(void) {
+  return threshold;
+}
 
 static size_t put_prefix(char *out, size_t size, iz_log_level level, const char *who) {
   static const char *const names[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};

@@ -1,8 +1,8 @@
 /* pool.h -- a few helper threads for work that would block the loop (files, hashing, long reads).
  *
- * A job runs once on some thread, then `done` runs on the loop. A job cannot be interrupted; whoever
- * loses interest marks its own struct and lets `done` free it. Threads start with the first job and
- * stay; their number is min(4, cores + 1).
+ * A job runs once on some thread, then `done` runs on the loop. A job cannot be interrupted;
+ * whoever loses interest marks its own struct and lets `done` free it. Threads start with the first
+ * job and stay; their number is min(4, cores + 1).
  */
 #ifndef IZ_POOL_H
 #define IZ_POOL_H
