@@ -137,6 +137,9 @@ int iz_error_wrap(lua_State *L) {
     lua_settop(L, 1);
   }
   trace_object(L, 1);
+  if (lua_getfield(L, 1, "origin") == LUA_TNIL && iz_fiber_push_origin(L))
+    lua_setfield(L, 1, "origin");
+  lua_settop(L, 1);
   return 1;
 }
 

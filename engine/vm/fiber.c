@@ -160,32 +160,37 @@ static int body(lua_State *L) {
 
 /* ---- spawning ---- */
 
-/* Pushes "\tfile:line" of the caller, and below it where the running fiber was spawned. */
-static void push_origin(lua_State *L) {
+bool iz_fiber_push_origin(lua_State *L) {
+  iz_vm *vm = iz_vm_of(L);
+  if (!vm->current) return false;
+  push_fiber(L, vm->current);
+  if (!lua_isnil(L, -1)) {
+    lua_getiuservalue(L, -1, 2);
+    lua_remove(L, -2);
+    if (lua_rawlen(L, -1) > 0) return true;
+  }
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Pushes "\tfile:line" of the caller, and below it where the running fiber itself was spawned. */
+static void push_new_origin(lua_State *L) {
   luaL_where(L, 1);
   size_t n = lua_rawlen(L, -1);
-  if (n > 2) {
-    lua_pushlstring(L, lua_tostring(L, -1), n - 2); /* without ": " */
-    lua_pushfstring(L, "\t%s", lua_tostring(L, -1));
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-  }
-  iz_vm *vm = iz_vm_of(L);
-  if (!vm->current) return;
-  push_fiber(L, vm->current);
-  lua_getiuservalue(L, -1, 2);
-  lua_remove(L, -2);
-  size_t older = 0;
-  const char *chain = lua_tolstring(L, -1, &older);
-  if (!older || older + n > MAX_ORIGIN) {
-    lua_pop(L, 1);
-  } else if (!n) {
+  const char *where = lua_tostring(L, -1);
+  bool has_parent = iz_fiber_push_origin(L);
+  if (!has_parent) lua_pushliteral(L, "");
+  size_t older = lua_rawlen(L, -1);
+  bool keep = has_parent && older + n < MAX_ORIGIN;
+  if (n > 2) { /* "file:12: " */
+    const char *site = lua_pushlstring(L, where, n - 2);
+    lua_pushfstring(L, "\t%s%s%s", site, keep ? "\n" : "", keep ? lua_tostring(L, -2) : "");
     lua_remove(L, -2);
   } else {
-    lua_pushfstring(L, "%s\n%s", lua_tostring(L, -2), chain);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
+    lua_pushstring(L, keep ? lua_tostring(L, -1) : "");
   }
+  lua_replace(L, -3);
+  lua_pop(L, 1);
 }
 
 iz_fiber *iz_fiber_spawn(lua_State *L, int nargs, iz_scope *scope, uint32_t flags) {
@@ -199,7 +204,7 @@ iz_fiber *iz_fiber_spawn(lua_State *L, int nargs, iz_scope *scope, uint32_t flag
   f->co = lua_newthread(L);
   *iz_co_of(f->co) = (iz_co){.flags = IZ_CO_BASE};
   lua_setiuservalue(L, -2, 1);
-  push_origin(L);
+  push_new_origin(L);
   lua_setiuservalue(L, -2, 2);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fibers);
   lua_pushvalue(L, -2);
@@ -463,6 +468,12 @@ static int l_now(lua_State *L) {
   return 1;
 }
 
+/* seconds(duration) -> the duration as a number of seconds. */
+static int l_seconds(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)iz_check_duration(L, 1) / 1e9);
+  return 1;
+}
+
 static int l_current(lua_State *L) {
   iz_vm *vm = iz_vm_of(L);
   if (!vm->current) return 0;
@@ -495,11 +506,17 @@ int iz_open_task(lua_State *L) {
       {"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
   static const luaL_Reg scope_methods[] = {
       {"spawn", scope_spawn}, {"cancel", scope_cancel}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sleep", l_sleep},         {"spawn", l_spawn},
-                                       {"scope", l_scope},         {"now", l_now},
-                                       {"park", l_park},           {"unpark", l_unpark},
-                                       {"current", l_current},     {"error", iz_error_new},
-                                       {"cancelled", l_cancelled}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sleep", l_sleep},
+                                       {"spawn", l_spawn},
+                                       {"scope", l_scope},
+                                       {"now", l_now},
+                                       {"seconds", l_seconds},
+                                       {"park", l_park},
+                                       {"unpark", l_unpark},
+                                       {"current", l_current},
+                                       {"error", iz_error_new},
+                                       {"cancelled", l_cancelled},
+                                       {NULL, NULL}};
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fiber_meta);
   open_class(L, "task", task_methods, task_index);
   lua_pushcfunction(L, task_tostring);

@@ -84,6 +84,9 @@ void iz_fiber_open(lua_State *L);
 iz_fiber *iz_fiber_spawn(lua_State *L, int nargs, iz_scope *scope, uint32_t flags);
 /* The fiber behind an argument; raises if it is none. */
 iz_fiber *iz_check_fiber(lua_State *L, int arg);
+/* Pushes where the running fiber was spawned, a line a generation; false (nothing pushed) when it is
+ * the main one or none runs. */
+bool iz_fiber_push_origin(lua_State *L);
 /* Pushes the error a failed fiber ended with (an error object). */
 void iz_fiber_push_error(lua_State *L, iz_fiber *f);
 

@@ -1,0 +1,139 @@
+/* main.c -- from argv to a script, the REPL or a verb.
+ *
+ * What is fast stays here: `iza FILE` loads the file and runs it. Everything else is Lua: a verb is
+ * lua/iza/cli/VERB.lua, whose module has `run(args)`; without arguments it is the verb "repl".
+ */
+#include "vm/embed.h"
+#include "vm/modules.h"
+#include "vm/run.h"
+
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct command {
+  int argc;
+  char **argv;
+  int script; /* index in argv of what is the script's name */
+} command;
+
+/* arg[0] is the script, arg[1..] its arguments, negative indices what stands before it. */
+static void set_arg(lua_State *L, const command *c) {
+  lua_createtable(L, c->argc, c->script + 1);
+  for (int i = 0; i < c->argc; i++) {
+    lua_pushstring(L, c->argv[i]);
+    lua_rawseti(L, -2, i - c->script);
+  }
+  lua_setglobal(L, "arg");
+}
+
+static int push_rest(lua_State *L, const command *c) {
+  int n = c->argc - c->script - 1;
+  luaL_checkstack(L, n + 1, "too many arguments");
+  for (int i = 0; i < n; i++) lua_pushstring(L, c->argv[c->script + 1 + i]);
+  return n;
+}
+
+/* Modules beside the script are found first. */
+static void add_script_dir(lua_State *L, const char *script) {
+  const char *slash = strrchr(script, '/');
+  if (!slash) {
+    iz_modules_add_dir(L, ".");
+    return;
+  }
+  const char *dir = lua_pushlstring(L, script, slash == script ? 1 : (size_t)(slash - script));
+  iz_modules_add_dir(L, dir);
+  lua_pop(L, 1);
+}
+
+static int load_script(lua_State *L, void *ctx) {
+  const command *c = ctx;
+  const char *name = c->argv[c->script];
+  set_arg(L, c);
+  add_script_dir(L, name);
+  const char *file = strcmp(name, "-") ? name : NULL;
+  if (luaL_loadfilex(L, file, "t") != LUA_OK) return lua_error(L);
+  return push_rest(L, c);
+}
+
+static int load_code(lua_State *L, void *ctx) {
+  const command *c = ctx;
+  const char *code = c->argv[c->script];
+  set_arg(L, c);
+  iz_modules_add_dir(L, ".");
+  if (luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t") != LUA_OK)
+    return lua_error(L);
+  return push_rest(L, c);
+}
+
+static int load_verb(lua_State *L, void *ctx) {
+  const command *c = ctx;
+  set_arg(L, c);
+  iz_modules_add_dir(L, ".");
+  lua_getglobal(L, "require");
+  lua_pushfstring(L, "iza.cli.%s", c->argv[c->script]);
+  lua_call(L, 1, 1);
+  if (lua_getfield(L, -1, "run") != LUA_TFUNCTION) luaL_error(L, "the verb has no run function");
+  lua_remove(L, -2);
+  lua_createtable(L, c->argc, 0);
+  for (int i = c->script + 1; i < c->argc; i++) {
+    lua_pushstring(L, c->argv[i]);
+    lua_rawseti(L, -2, i - c->script);
+  }
+  return 1;
+}
+
+static bool is_verb(const char *word) {
+  char path[128];
+  if (strchr(word, '/') || strchr(word, '.')) return false;
+  int n = snprintf(path, sizeof path, "lua/iza/cli/%s.lua", word);
+  return n > 0 && (size_t)n < sizeof path && iz_embedded_find(path);
+}
+
+static int run(int (*load)(lua_State *, void *), command *c) {
+  iz_run r = {.load = load, .ctx = c};
+  return iz_run_main(&r);
+}
+
+static int unknown(const char *word) {
+  fprintf(stderr,
+          "iza: '%s' is neither a file nor a verb\n"
+          "`iza help` lists the verbs; a script is named by its path, as in `iza ./%s.lua`\n",
+          word, word);
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  static char *repl[] = {"iza", "repl", NULL}, *help[] = {"iza", "help", NULL},
+              *version[] = {"iza", "version", NULL};
+  command c = {.argc = argc, .argv = argv, .script = 1};
+  const char *word = argc > 1 ? argv[1] : NULL;
+  if (!word && isatty(STDIN_FILENO)) {
+    c = (command){2, repl, 1};
+  } else if (!word) {
+    static char *from_stdin[] = {"iza", "-", NULL};
+    c = (command){2, from_stdin, 1};
+    return run(load_script, &c);
+  } else if (!strcmp(word, "-h") || !strcmp(word, "--help")) {
+    c = (command){2, help, 1};
+  } else if (!strcmp(word, "-v") || !strcmp(word, "--version")) {
+    c = (command){2, version, 1};
+  } else if (!strcmp(word, "-e")) {
+    if (argc < 3) {
+      fprintf(stderr, "iza: -e needs code, as in: iza -e 'print(1 + 1)'\n");
+      return 2;
+    }
+    c.script = 2;
+    return run(load_code, &c);
+  } else if (strcmp(word, "-") != 0 && is_verb(word)) {
+    return run(load_verb, &c);
+  } else if (!strcmp(word, "-") || access(word, F_OK) == 0) {
+    return run(load_script, &c);
+  } else {
+    return unknown(word);
+  }
+  return run(load_verb, &c);
+}

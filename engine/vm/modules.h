@@ -1,0 +1,18 @@
+/* modules.h -- which modules there are and where `require` finds them. */
+#ifndef IZ_MODULES_H
+#define IZ_MODULES_H
+
+#include "vm/vm.h"
+
+/* Opens the standard libraries, our coroutine/pcall/require and the global `iza` in a main state.
+ * Raises on memory. */
+void iz_modules_open(lua_State *L);
+/* Puts a folder at the front of package.path and package.cpath. */
+void iz_modules_add_dir(lua_State *L, const char *dir);
+/* Prefers the files under dir/lua to the embedded ones (a checkout: `develop = true`). */
+void iz_modules_develop(lua_State *L, const char *dir);
+/* Pushes the chunk of an embedded or overridden module (its name with dots); false: there is none.
+ * A syntax error raises. */
+bool iz_modules_load(lua_State *L, const char *name);
+
+#endif

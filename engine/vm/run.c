@@ -1,0 +1,99 @@
+/* run.c -- the life of the main state: see run.h.
+ *
+ * The entry runs as the main task. The program ends when it and everything it started is over.
+ * The first Ctrl-C cancels all tasks, so <close> handlers run; SIGTERM does the same after whoever
+ * registered iza.on_stop was told, which is how servers drain.
+ */
+#include "vm/run.h"
+
+#include "base/log.h"
+#include "loop/pool.h"
+#include "loop/signals.h"
+#include "vm/modules.h"
+
+#include <lauxlib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct state {
+  const iz_run *run;
+  iz_vm *vm;
+  int status;
+  int signal; /* the one that asked us to stop */
+} state;
+
+static state *the_state; /* for the failure hook */
+
+static void print_report(lua_State *L, int index, const char *prefix) {
+  iz_error_report(L, index);
+  fflush(stdout);
+  fprintf(stderr, "%s%s\n", prefix, lua_tostring(L, -1));
+  lua_pop(L, 1);
+}
+
+static int report_failure(lua_State *L) {
+  iz_fiber *f = lua_touserdata(L, 1);
+  iz_fiber_push_error(L, f);
+  print_report(L, -1, "iza: ");
+  return 0;
+}
+
+/* A failure that will also be raised in a task is only told now if that task still runs. */
+static void on_failure(iz_vm *vm, iz_fiber *f) {
+  if (!f->held_by) the_state->status = 1;
+  lua_pushcfunction(vm->L, report_failure);
+  lua_pushlightuserdata(vm->L, f);
+  if (lua_pcall(vm->L, 1, 0, 0) != LUA_OK) {
+    iz_log(IZ_ERROR, "vm", "a task failed and memory ran out while reporting it");
+    lua_pop(vm->L, 1);
+  }
+}
+
+static void on_signal(void *ctx, int sig) {
+  state *s = ctx;
+  if (sig == SIGHUP) return;
+  if (!s->signal) s->signal = sig;
+  iz_scope_cancel(&s->vm->root);
+}
+
+static int open_state(lua_State *L) {
+  state *s = lua_touserdata(L, 1);
+  iz_modules_open(L);
+  int nargs = s->run->load(L, s->run->ctx);
+  iz_fiber_spawn(L, nargs, &s->vm->root, 0);
+  return 0;
+}
+
+static int exit_status(const state *s) {
+  if (s->signal == SIGINT) return 130;
+  return s->status;
+}
+
+int iz_run_main(const iz_run *run) {
+  iz_err err;
+  state s = {.run = run};
+  the_state = &s;
+  iz_loop *loop = iz_loop_new(&err);
+  s.vm = loop ? iz_vm_new(loop, 0) : NULL;
+  if (!s.vm || !iz_guard_start(&err) || !iz_signals_start(loop, on_signal, &s, &err)) {
+    fprintf(stderr, "iza: %s\n", loop && !s.vm ? "out of memory" : err.message);
+    return 1;
+  }
+  s.vm->on_failure = on_failure;
+  lua_State *L = s.vm->L;
+  lua_pushcfunction(L, open_state);
+  lua_pushlightuserdata(L, &s);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+    fprintf(stderr, "iza: %s\n", lua_tostring(L, -1));
+    s.status = 1;
+  } else {
+    iz_loop_run(loop);
+  }
+  iz_guard_stop();
+  iz_pool_stop();
+  iz_vm_free(s.vm);
+  iz_signals_stop();
+  iz_loop_free(loop);
+  return exit_status(&s);
+}
