@@ -13,7 +13,6 @@
 #include "vm/await.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define MAX_SIZE (256u << 20) /* of the text, unless told otherwise */
@@ -352,13 +351,13 @@ static inline bool next_value(encoder *e, json_frame *f, bool *more) {
 
 static bool encode_all(encoder *e) {
   if (!put_value(e)) return false;
-  while (e->depth) {
+  while (e->depth && e->out->len <= e->max_size) {
     bool more;
     if (!next_value(e, &e->c->frames[e->depth - 1], &more)) return false;
     if (more ? !put_value(e) : !close_table(e)) return false;
-    if (e->out->len > e->max_size) {
-      return iz_fail(e->err, "too_large", "the text would be longer than %zu bytes", e->max_size);
-    }
+  }
+  if (e->out->len > e->max_size) {
+    return iz_fail(e->err, "too_large", "the text would be longer than %zu bytes", e->max_size);
   }
   return e->out->oom ? iz_fail_oom(e->err) : true;
 }
