@@ -133,8 +133,10 @@ static char *lay_out(char *o, const char *digits, int n, int point) {
     return o + (end - s);
   }
   if (point <= 0) {
-    memcpy(o, "0.0000", 6);
-    o += 2 - point;
+    *o++ = '0';
+    *o++ = '.';
+    memset(o, '0', (size_t)-point);
+    o -= point;
     memcpy(o, digits, (size_t)n);
     return o + n;
   }
@@ -160,8 +162,7 @@ bool iz_json_put_float(iz_buf *b, double f) {
   char *o = b->data + b->len;
   if (negative) *o++ = '-';
   if (bits == 0) {
-    memcpy(o, "0.0", 3);
-    b->len = (size_t)(o + 3 - b->data);
+    b->len = (size_t)(lay_out(o, "0", 1, 1) - b->data);
     return true;
   }
   decimal d = shortest(bits);

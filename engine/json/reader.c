@@ -66,7 +66,7 @@ static int hex4(const char *p, const char *end) {
   int v = 0;
   if (end - p < 4) return -1;
   for (int i = 0; i < 4; i++) {
-    int c = p[i], d;
+    int c = (unsigned char)p[i], d;
     if (c >= '0' && c <= '9') {
       d = c - '0';
     } else if ((c | 32) >= 'a' && (c | 32) <= 'f') {

@@ -19,10 +19,11 @@ static char *escape(char *o, unsigned char c) {
   } else if (c >= 8 && c <= 13 && c != 11) {
     *o++ = letters[c - 8];
   } else {
-    memcpy(o, "u00", 3);
-    o[3] = hex[c >> 4];
-    o[4] = hex[c & 15];
-    o += 5;
+    *o++ = 'u';
+    *o++ = '0';
+    *o++ = '0';
+    *o++ = hex[c >> 4];
+    *o++ = hex[c & 15];
   }
   return o;
 }

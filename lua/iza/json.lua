@@ -1,11 +1,12 @@
---- JSON (RFC 8259) that loses nothing: 64-bit integers stay integers, floats stay floats and read back
---- the same, `[]` stays an array, null stays visible; what JSON cannot say is an error with its place.
+--- JSON (RFC 8259) that loses nothing: 64-bit integers stay integers, floats stay floats and read
+--- back the same, `[]` stays an array, null stays visible; what JSON cannot say is an error with
+--- its place.
 local core = require "iza.core.json"
 
 local json = {}
 
---- JSON's null, in tables where nil would leave a hole. It is the same value as cjson.null, and true
---- in conditions: compare with `== json.null`.
+--- JSON's null, in tables where nil would leave a hole. It is the same value as cjson.null, and
+--- true in conditions: compare with `== json.null`.
 json.null = core.null
 
 ---@class iza.JsonEncodeOptions
@@ -18,11 +19,11 @@ json.null = core.null
 ---@field depth? integer levels of nesting allowed, 1 to 10000; default 1000
 ---@field drop_nulls? boolean leave out an object's fields that are null; arrays keep json.null
 
---- The value as JSON text. A table is an array when its keys are exactly 1..n or json.array marked it,
---- an object when all keys are strings; an empty unmarked table is `{}`. nil is null. Metatables are
---- ignored. Refused, with the path of the place ("$.items[3].price"): other keys and holes, NaN and
---- infinities, text that is not UTF-8, functions, userdata, coroutines, cycles, nesting beyond depth
---- (code "invalid"), and a text beyond max (code "too_large").
+--- The value as JSON text. A table is an array when its keys are exactly 1..n or json.array marked
+--- it, an object when all keys are strings; an empty unmarked table is `{}`. nil is null. 
+--- Metatables are ignored. Refused with code "invalid" and the path of the place ("$.items[3].price"): other
+--- keys and holes, NaN and infinities, text that is not UTF-8, functions, userdata, coroutines,
+--- cycles, nesting beyond depth. A text beyond max is refused with code "too_large".
 --- Example: `json.encode({id = 7})` --> '{"id":7}'
 ---@param value any
 ---@param opts? iza.JsonEncodeOptions
@@ -30,8 +31,9 @@ json.null = core.null
 ---@return table? err
 function json.encode(value, opts) return core.encode(value, opts) end
 
---- The value of a JSON text. Arrays come back marked as arrays. A number without fraction or exponent
---- is an integer if it fits 64 bits, else the nearest float; one beyond a float's range is an error.
+--- The value of a JSON text. Arrays come back marked as arrays. A number without fraction and
+--- exponent is an integer if it fits 64 bits, else the nearest float; one beyond a float's range is
+--- an error.
 --- Of equal keys the last one counts. Refused, with "LINE:COLUMN: expected X, found Y" and code
 --- "invalid": everything RFC 8259 does not allow, a byte order mark, bytes that are not UTF-8, lone
 --- surrogates, nesting beyond depth.
@@ -42,8 +44,8 @@ function json.encode(value, opts) return core.encode(value, opts) end
 ---@return table? err
 function json.decode(text, opts) return core.decode(text, opts) end
 
---- Walks JSON Lines: a value a line, blank lines skipped. A bad line gives nil and its error, and the
---- walk goes on behind it.
+--- Walks JSON Lines: a value a line, blank lines skipped. A bad line gives nil and its error, and
+--- the walk goes on behind it.
 --- Example: `for line, value, err in json.lines(text) do print(line, value, err) end`
 ---@param text string
 ---@return fun(): integer?, any, table?

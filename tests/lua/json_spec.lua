@@ -3,8 +3,10 @@ local json = require "iza.json"
 --- A decoded value as one comparable text that tells integers from floats and arrays from objects.
 local function show(v)
   if v == json.null then return "null" end
-  if math.type(v) then return math.type(v):sub(1, 1) .. string.format(math.type(v) == "integer" and "%d" or "%.17g", v) end
-  if type(v) ~= "table" then return type(v) == "string" and string.format("%q", v) or tostring(v) end
+  if math.type(v) == "integer" then return "i" .. string.format("%d", v) end
+  if math.type(v) then return "f" .. string.format("%.17g", v) end
+  if type(v) == "string" then return string.format("%q", v) end
+  if type(v) ~= "table" then return tostring(v) end
   local out = {}
   if json.is_array(v) then
     for i = 1, #v do out[i] = show(v[i]) end
@@ -77,7 +79,8 @@ local eot = "the end of the text"
 local n_cases = {
   {"n_empty", "", "1:1: expected a value, found " .. eot},
   {"n_space_only", "  \n ", "2:2: expected a value, found " .. eot},
-  {"n_bom", "\u{FEFF}{}", "1:1: expected a value without a byte order mark before it, found the byte 0xef"},
+  {"n_bom", "\u{FEFF}{}",
+   "1:1: expected a value without a byte order mark before it, found the byte 0xef"},
   {"n_utf16", "[\0\"\0", "1:2: expected a value or ']', found the byte 0x00"},
   {"n_array_unclosed", "[1", "1:3: expected ',' or ']', found " .. eot},
   {"n_array_comma_first", "[,1]", "1:2: expected a value or ']', found ','"},
@@ -111,26 +114,35 @@ local n_cases = {
   {"n_word_run_on", "truefalse", "1:5: expected the end of the text, found 'f'"},
   {"n_number_hex", "0x10", "1:2: expected the end of the text, found 'x'"},
   {"n_number_leading_zero", "012", "1:1: expected a number without leading zeros, found '0'"},
-  {"n_number_minus_leading_zero", "[-01]", "1:3: expected a number without leading zeros, found '0'"},
+  {"n_number_minus_leading_zero", "[-01]",
+   "1:3: expected a number without leading zeros, found '0'"},
   {"n_number_plus", "+1", "1:1: expected a value, found '+'"},
   {"n_number_point_first", ".5", "1:1: expected a value, found '.'"},
   {"n_number_point_last", "[1.]", "1:4: expected a digit after the point, found ']'"},
   {"n_number_minus_alone", "-", "1:2: expected a digit, found " .. eot},
   {"n_number_no_exponent", "[1e]", "1:4: expected a digit in the exponent, found ']'"},
   {"n_number_exponent_sign", "1e+", "1:3: expected a digit in the exponent, found '+'"},
-  {"n_number_overflow", "[1e400]", "1:2: expected a number within the range of a double, found '1'"},
-  {"n_number_overflow_minus", "-1e309", "1:1: expected a number within the range of a double, found '-'"},
-  {"n_number_huge_integer", rep("9", 400), "1:1: expected a number within the range of a double, found '9'"},
+  {"n_number_overflow", "[1e400]",
+   "1:2: expected a number within the range of a double, found '1'"},
+  {"n_number_overflow_minus", "-1e309",
+   "1:1: expected a number within the range of a double, found '-'"},
+  {"n_number_huge_integer", rep("9", 400),
+   "1:1: expected a number within the range of a double, found '9'"},
   {"n_number_two_points", "1.2.3", "1:4: expected the end of the text, found '.'"},
   {"n_number_underscore", "1_000", "1:2: expected the end of the text, found '_'"},
   {"n_string_unclosed", '"abc', "1:5: expected '\"' to end the string, found " .. eot},
-  {"n_string_backslash_last", '"\\', [[1:2: expected one of \" \\ \/ \b \f \n \r \t \u, found '\']]},
-  {"n_string_bad_escape", [["\x41"]], [[1:2: expected one of \" \\ \/ \b \f \n \r \t \u, found '\']]},
+  {"n_string_backslash_last", '"\\',
+   [[1:2: expected one of \" \\ \/ \b \f \n \r \t \u, found '\']]},
+  {"n_string_bad_escape", [["\x41"]],
+   [[1:2: expected one of \" \\ \/ \b \f \n \r \t \u, found '\']]},
   {"n_string_bad_hex", [["\u12g4"]], [[1:2: expected four hexadecimal digits after \u, found '\']]},
   {"n_string_short_hex", [["\u12"]], [[1:2: expected four hexadecimal digits after \u, found '\']]},
-  {"n_string_newline", '"a\nb"', "1:3: expected an escape instead of a control character, found the byte 0x0a"},
-  {"n_string_nul", '"a\0b"', "1:3: expected an escape instead of a control character, found the byte 0x00"},
-  {"n_string_tab", '"\t"', "1:2: expected an escape instead of a control character, found the byte 0x09"},
+  {"n_string_newline", '"a\nb"',
+   "1:3: expected an escape instead of a control character, found the byte 0x0a"},
+  {"n_string_nul", '"a\0b"',
+   "1:3: expected an escape instead of a control character, found the byte 0x00"},
+  {"n_string_tab", '"\t"',
+   "1:2: expected an escape instead of a control character, found the byte 0x09"},
   {"n_surrogate_high_alone", [["\ud800"]], "1:2: expected a pair of surrogates, found '\\'"},
   {"n_surrogate_low_alone", [["\udc00"]], "1:2: expected a pair of surrogates, found '\\'"},
   {"n_surrogate_two_highs", [["\ud800\ud800"]], "1:2: expected a pair of surrogates, found '\\'"},
@@ -144,9 +156,12 @@ local n_cases = {
   {"n_utf8_cut", '"\xe2\x82"', "1:2: expected valid UTF-8, found the byte 0xe2"},
   {"n_utf8_after_escape", '"\\n\xff"', "1:4: expected valid UTF-8, found the byte 0xff"},
   {"n_column_counts_characters", '{"日本": ?}', "1:8: expected a value, found '?'"},
-  {"n_depth_1001", rep("[", 1001) .. rep("]", 1001), "1:1001: expected less nesting (the depth limit is reached), found '['"},
-  {"n_depth_100000", rep("[", 100000), "1:1001: expected less nesting (the depth limit is reached), found '['"},
-  {"n_depth_100000_objects", rep('{"a":', 100000), "1:5001: expected less nesting (the depth limit is reached), found '{'"},
+  {"n_depth_1001", rep("[", 1001) .. rep("]", 1001),
+   "1:1001: expected less nesting (the depth limit is reached), found '['"},
+  {"n_depth_100000", rep("[", 100000),
+   "1:1001: expected less nesting (the depth limit is reached), found '['"},
+  {"n_depth_100000_objects", rep('{"a":', 100000),
+   "1:5001: expected less nesting (the depth limit is reached), found '{'"},
 }
 
 describe("json.decode", function()
@@ -168,22 +183,26 @@ describe("json.decode", function()
 
   it("has a depth option up to 10000, which counts arrays and objects", function()
     assert.is_table(json.decode('[{"a":1}]', {depth = 2}))
-    refused("1:2: expected less nesting (the depth limit is reached), found '{'", json.decode('[{"a":1}]', {depth = 1}))
+    refused("1:2: expected less nesting (the depth limit is reached), found '{'",
+      json.decode('[{"a":1}]', {depth = 1}))
     assert.is_table(json.decode(rep("[", 10000) .. rep("]", 10000), {depth = 10000}))
     for _, bad in ipairs {0, 10001, 1.5, "1", -1} do
-      assert.error_matches(function() json.decode("1", {depth = bad}) end, "depth must be an integer from 1 to 10000")
+      assert.error_matches(function() json.decode("1", {depth = bad}) end,
+        "depth must be an integer from 1 to 10000")
     end
   end)
 
   it("drops null fields when asked, never null elements", function()
-    assert.equal("{b=[null i1] c={}}", show(json.decode('{"a":null,"b":[null,1],"c":{"d":null}}', {drop_nulls = true})))
+    local value = json.decode('{"a":null,"b":[null,1],"c":{"d":null}}', {drop_nulls = true})
+    assert.equal("{b=[null i1] c={}}", show(value))
     assert.equal("{a=null}", show(json.decode('{"a":null}')))
   end)
 
   it("keeps its place over long lists of unlike things", function()
     local parts = {}
     for i = 1, 3000 do
-      parts[i] = i % 3 == 0 and rep("[1,", i % 50) .. "[]" .. rep("]", i % 50) or '{"i":' .. i .. ',"n":{"x":[' .. i .. "]}}"
+      local nested = rep("[1,", i % 50) .. "[]" .. rep("]", i % 50)
+      parts[i] = i % 3 == 0 and nested or '{"i":' .. i .. ',"n":{"x":[' .. i .. "]}}"
     end
     local list = json.decode("[" .. table.concat(parts, ",") .. "]")
     assert.equal(3000, #list)
@@ -201,14 +220,19 @@ end)
 describe("json.encode", function()
   local values = {
     {nil, "null"}, {json.null, "null"}, {true, "true"}, {false, "false"},
-    {0, "0"}, {-1, "-1"}, {math.maxinteger, "9223372036854775807"}, {math.mininteger, "-9223372036854775808"},
+    {0, "0"}, {-1, "-1"}, {math.maxinteger, "9223372036854775807"},
+    {math.mininteger, "-9223372036854775808"},
     {9007199254740993, "9007199254740993"}, {123456789012345, "123456789012345"},
-    {1.0, "1.0"}, {-0.0, "-0.0"}, {0.1, "0.1"}, {0.1 + 0.2, "0.30000000000000004"}, {100.0, "100.0"},
-    {1e15, "1000000000000000.0"}, {1e17, "1e+17"}, {1e300, "1e+300"}, {1.5e-7, "1.5e-7"}, {0.0001, "0.0001"},
-    {5e-324, "5e-324"}, {1.7976931348623157e308, "1.7976931348623157e+308"}, {123456.789, "123456.789"},
+    {1.0, "1.0"}, {-0.0, "-0.0"}, {0.1, "0.1"}, {0.1 + 0.2, "0.30000000000000004"},
+    {100.0, "100.0"},
+    {1e15, "1000000000000000.0"}, {1e17, "1e+17"}, {1e300, "1e+300"}, {1.5e-7, "1.5e-7"},
+    {0.0001, "0.0001"},
+    {5e-324, "5e-324"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
+    {123456.789, "123456.789"},
     {"", '""'}, {"a/b", '"a/b"'}, {'"\\', [["\"\\"]]}, {"\b\f\n\r\t", [["\b\f\n\r\t"]]},
     {"\0\1\11\31", [["\u0000\u0001\u000b\u001f"]]}, {"\127", '"\127"'}, {"日本 😀", '"日本 😀"'},
-    {{}, "{}"}, {json.array(), "[]"}, {{1, 2, 3}, "[1,2,3]"}, {{{}, json.array {}, {1}}, "[{},[],[1]]"},
+    {{}, "{}"}, {json.array(), "[]"}, {{1, 2, 3}, "[1,2,3]"},
+    {{{}, json.array {}, {1}}, "[{},[],[1]]"},
     {{a = 1}, '{"a":1}'}, {{a = {b = {1, {c = json.null}}}}, '{"a":{"b":[1,{"c":null}]}}'},
     {{[""] = 1}, '{"":1}'}, {json.array {1, "x"}, '[1,"x"]'},
   }
@@ -228,7 +252,8 @@ describe("json.encode", function()
     {"a hole", {items = {1, nil, 3}}, "a sequence with holes at $.items"},
     {"a lone high index", {[1000] = 1}, "a sequence with holes at $"},
     {"index 0", {[0] = 1}, "a table that has both a sequence and other keys at $"},
-    {"a mixed table", {a = {{1, 2, x = 3}}}, "a table that has both a sequence and other keys at $.a[1]"},
+    {"a mixed table", {a = {{1, 2, x = 3}}},
+     "a table that has both a sequence and other keys at $.a[1]"},
     {"a float key", {[1.5] = 1}, "a table that has both a sequence and other keys at $"},
     {"a boolean key", {[true] = 1}, "a table that has both a sequence and other keys at $"},
     {"an array with a string key", {json.array {x = 1}}, "an array with a string key at $[1]"},
@@ -238,12 +263,14 @@ describe("json.encode", function()
     {"a function", {a = {print}}, "a function at $.a[1]"},
     {"a coroutine", {coroutine.create(print)}, "a coroutine at $[1]"},
     {"a userdata", {f = io.stdout}, "a userdata at $.f"},
-    {"text that is not UTF-8", {["a b"] = {"ok", "\xff"}}, 'a string that is not UTF-8 at $["a b"][2]'},
+    {"text that is not UTF-8", {["a b"] = {"ok", "\xff"}},
+     'a string that is not UTF-8 at $["a b"][2]'},
     {"text cut in a character", "12345678\xe2\x82", "a string that is not UTF-8 at $"},
     {"a surrogate in UTF-8", "\xed\xa0\x80", "a string that is not UTF-8 at $"},
     {"a key that is not UTF-8", {["\xff"] = 1}, "a key that is not UTF-8 at $[?]"},
     {"a cycle", loop, "a table that contains itself at $.list[2]"},
-    {"nesting of 100000", deep, "a table nested beyond the depth limit at $" .. rep("[1]", 8) .. " ... " .. rep("[1]", 8)},
+    {"nesting of 100000", deep,
+     "a table nested beyond the depth limit at $" .. rep("[1]", 8) .. " ... " .. rep("[1]", 8)},
   }
   for _, case in ipairs(errors) do
     for _, sort in ipairs {false, true} do
@@ -281,14 +308,15 @@ describe("json.encode", function()
   end)
 
   it("ignores metatables", function()
-    local t = setmetatable({a = 1}, {__index = {b = 2}, __pairs = function() error "called" end, __tojson = error})
+    local t = setmetatable({a = 1}, {__index = {b = 2}, __pairs = error, __tojson = error})
     assert.equal('{"a":1}', json.encode(t))
     assert.equal("[1,2]", json.encode(setmetatable({1, 2}, {__len = function() return 9 end})))
   end)
 
   it("sorts keys by their bytes", function()
     local t = {b = 1, a = {z = 1, y = {2, 1}}, B = 2, ["é"] = 3, ab = 4, [""] = 5}
-    assert.equal('{"":5,"B":2,"a":{"y":[2,1],"z":1},"ab":4,"b":1,"é":3}', json.encode(t, {sort = true}))
+    assert.equal('{"":5,"B":2,"a":{"y":[2,1],"z":1},"ab":4,"b":1,"é":3}',
+      json.encode(t, {sort = true}))
     local big, keys = {}, {}
     for i = 1, 500 do
       big["key" .. i * 7919 % 1000] = i
@@ -305,12 +333,15 @@ describe("json.encode", function()
   end)
 
   it("indents", function()
-    assert.equal('{\n  "a": [\n    1,\n    {\n      "b": null\n    }\n  ],\n  "c": {},\n  "d": []\n}',
+    local want =
+      '{\n  "a": [\n    1,\n    {\n      "b": null\n    }\n  ],\n  "c": {},\n  "d": []\n}'
+    assert.equal(want,
       json.encode({a = {1, {b = json.null}}, c = {}, d = json.array()}, {indent = 2, sort = true}))
     assert.equal("[\n 1\n]", json.encode({1}, {indent = 1}))
     assert.equal("[1]", json.encode({1}, {indent = 0}))
     for _, bad in ipairs {-1, 17, 1.5, "  "} do
-      assert.error_matches(function() json.encode(1, {indent = bad}) end, "indent must be an integer from 0 to 16")
+      assert.error_matches(function() json.encode(1, {indent = bad}) end,
+        "indent must be an integer from 0 to 16")
     end
   end)
 
@@ -397,7 +428,8 @@ describe("json.lines", function()
     for line, value, err in json.lines '{"a":1}\r\n\n  \n[1,2\n3\nnull' do
       seen[#seen + 1] = line .. " " .. (err and err.message or show(value))
     end
-    assert.same({"1 {a=i1}", "4 4:5: expected ',' or ']', found the end of the text", "5 i3", "6 null"}, seen)
+    assert.same({"1 {a=i1}", "4 4:5: expected ',' or ']', found the end of the text", "5 i3",
+      "6 null"}, seen)
   end)
 
   it("gives nothing for an empty text", function()
