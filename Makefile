@@ -107,6 +107,10 @@ $(B)/libiza.a: $(LIB:%.c=$(B)/%.o) $(B)/embed.o $(B)/sources
 $(B)/tests/c/%: $(B)/tests/c/%.o $(B)/libiza.a | need-test
 	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $^ $(LDLIBS) -lcmocka -o $@
 
+# A measurement in C (tests/bench/bench_NAME.c), optimised like the program.
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libiza.a
+	$(call Q,link $@) $(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libiza.a
 	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $^ $(LDLIBS) -o $@
 

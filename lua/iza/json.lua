@@ -20,8 +20,8 @@ json.null = core.null
 ---@field drop_nulls? boolean leave out an object's fields that are null; arrays keep json.null
 
 --- The value as JSON text. A table is an array when its keys are exactly 1..n or json.array marked
---- it, an object when all keys are strings; an empty unmarked table is `{}`. nil is null. 
---- Metatables are ignored. Refused with code "invalid" and the path of the place ("$.items[3].price"): other
+--- it, an object when all keys are strings; an empty unmarked table is `{}`. nil is null.
+--- Metatables are ignored. Refused with code "invalid" and the path ("$.items[3].price"): other
 --- keys and holes, NaN and infinities, text that is not UTF-8, functions, userdata, coroutines,
 --- cycles, nesting beyond depth. A text beyond max is refused with code "too_large".
 --- Example: `json.encode({id = 7})` --> '{"id":7}'
