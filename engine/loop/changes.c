@@ -8,8 +8,9 @@
 
 #define OPEN_QUIET (100 * IZ_MS)
 #define OPEN_MOST (500 * IZ_MS)
-#define GONE_QUIET (50 * IZ_MS) /* a save that moves the old file away puts a new one there soon   \
-                                 */
+#define GONE_QUIET                                                                                 \
+  (50 * IZ_MS) /* a save that moves the old file away puts a new one there soon                    \
+                */
 
 typedef struct entry {
   char *path;

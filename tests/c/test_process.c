@@ -1,4 +1,6 @@
 /* test_process.c -- engine/loop/process.c and spawn.c with real children. */
+#include "count_fds.h"
+
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -8,7 +10,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -34,14 +35,6 @@ static int teardown(void **state) {
   (void)state;
   iz_loop_free(loop);
   return no_children() ? 0 : -1; /* no zombie and no survivor after any test */
-}
-
-static int count_fds(void) {
-  int n = 0;
-  DIR *d = opendir("/proc/self/fd");
-  while (readdir(d)) n++;
-  closedir(d);
-  return n;
 }
 
 /* A process whose output is collected, and which holds the loop until it is finished. */
