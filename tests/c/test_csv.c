@@ -86,7 +86,7 @@ static void test_limits(void **state) {
   check(&o, "abcd,efgh\nabcde\nok\n", "1[abcd|efgh] 2:5 too_large 3[ok]");
   check(&o, "aaaa,bbbb,cc\nok\n", "1:11 too_large 2[ok]");
   check(&o, "1,2,3,4\nok\n", "1:7 too_many 2[ok]");
-  check(&o, "\"a\nb,c\nd\n", "2:3 too_large 2[b|c] 3[d]");
+  check(&o, "\"a\nb,c\nd\n", "2:2 too_large 2[b|c] 3[d]");
 }
 
 static void test_delimiter_is_found(void **state) {
