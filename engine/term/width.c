@@ -1,0 +1,127 @@
+/* width.c -- text width: see width.h. */
+#include "width.h"
+
+#include <stdint.h>
+#include <wchar.h>
+
+enum { ZWJ = 0x200D, VS16 = 0xFE0F, BROKEN = -1 };
+
+/* One character: its code point, or BROKEN for a byte that starts none. */
+typedef struct glyph {
+  int32_t code;
+  size_t bytes;
+} glyph;
+
+static size_t sequence_length(uint8_t first) {
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return 2;
+  if (first >= 0xE0 && first <= 0xEF) return 3;
+  return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+}
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static glyph decode(const char *s, size_t n) {
+  static const int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  const uint8_t *p = (const uint8_t *)s;
+  size_t len = sequence_length(p[0]);
+  if (len == 1) return (glyph){p[0], 1};
+  if (len == 0 || len > n) return (glyph){BROKEN, 1};
+  int32_t code = p[0] & (0x7F >> len);
+  for (size_t i = 1; i < len; i++) {
+    if ((p[i] & 0xC0) != 0x80) return (glyph){BROKEN, 1};
+    code = code << 6 | (p[i] & 0x3F);
+  }
+  if (code < least[len] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
+    return (glyph){BROKEN, 1};
+  return (glyph){code, len};
+}
+
+/* Length of a colour sequence at s, else 0. */
+static size_t colour_length(const char *s, size_t n) {
+  if (n < 3 || s[0] != '\x1b' || s[1] != '[') return 0;
+  size_t i = 2;
+  while (i < n && i < 32 && ((s[i] >= '0' && s[i] <= '9') || s[i] == ';' || s[i] == ':')) i++;
+  return i < n && s[i] == 'm' ? i + 1 : 0;
+}
+
+static bool is_control(int32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0);
+}
+static bool is_regional(int32_t c) {
+  return c >= 0x1F1E6 && c <= 0x1F1FF;
+}
+static bool is_skin_tone(int32_t c) {
+  return c >= 0x1F3FB && c <= 0x1F3FF;
+}
+
+static size_t base_width(int32_t c) {
+  if (is_control(c)) return 1; /* BROKEN too */
+  if (is_regional(c)) return 2;
+  int w = wcwidth((wchar_t)c);
+  return w < 0 ? 1 : (size_t)w;
+}
+
+/* The next cluster: a character with what belongs to it. */
+typedef struct cluster {
+  size_t bytes, columns;
+} cluster;
+
+static cluster next_cluster(const char *s, size_t n) {
+  size_t colour = colour_length(s, n);
+  if (colour) return (cluster){colour, 0};
+  glyph g = decode(s, n);
+  cluster c = {g.bytes, base_width(g.code)};
+  bool flag = is_regional(g.code), joined = false;
+  while (c.bytes < n && !is_control(g.code)) {
+    glyph next = decode(s + c.bytes, n - c.bytes);
+    if (is_control(next.code)) break;
+    bool second_half = flag && is_regional(next.code);
+    bool attached = joined || second_half || next.code == ZWJ || next.code == VS16 ||
+                    (c.columns == 2 && is_skin_tone(next.code)) ||
+                    (c.columns > 0 && wcwidth((wchar_t)next.code) == 0);
+    if (!attached) break;
+    if (next.code == VS16 && c.columns == 1) c.columns = 2;
+    joined = next.code == ZWJ && c.columns == 2; /* joins emoji; in other scripts it only shapes */
+    flag = flag && !second_half;
+    c.bytes += next.bytes;
+  }
+  return c;
+}
+
+size_t iz_text_width(const char *s, size_t n) {
+  size_t columns = 0;
+  for (size_t i = 0; i < n;) {
+    cluster c = next_cluster(s + i, n - i);
+    columns += c.columns;
+    i += c.bytes;
+  }
+  return columns;
+}
+
+size_t iz_text_fit(const char *s, size_t n, size_t columns) {
+  size_t i = 0;
+  while (i < n) {
+    cluster c = next_cluster(s + i, n - i);
+    if (c.columns > columns) break;
+    columns -= c.columns;
+    i += c.bytes;
+  }
+  return i;
+}
+
+bool iz_text_clean(iz_buf *out, const char *s, size_t n) {
+  for (size_t i = 0; i < n;) {
+    size_t colour = colour_length(s + i, n - i);
+    glyph g = colour ? (glyph){' ', colour} : decode(s + i, n - i);
+    bool ok = true;
+    if (g.code == '\t' || g.code == '\n' || g.code == '\r')
+      ok = iz_buf_addc(out, ' ');
+    else if (is_control(g.code))
+      ok = iz_buf_adds(out, "\xEF\xBF\xBD");
+    else
+      ok = iz_buf_add(out, s + i, g.bytes);
+    if (!ok) return false;
+    i += g.bytes;
+  }
+  return true;
+}
