@@ -1,6 +1,8 @@
 /* width.c -- text width: see width.h. */
 #include "width.h"
 
+#include "base/utf8.h"
+
 #include <stdint.h>
 #include <wchar.h>
 
@@ -12,27 +14,12 @@ typedef struct glyph {
   size_t bytes;
 } glyph;
 
-static size_t sequence_length(uint8_t first) {
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return 2;
-  if (first >= 0xE0 && first <= 0xEF) return 3;
-  return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-}
-
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 static glyph decode(const char *s, size_t n) {
-  static const int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-  const uint8_t *p = (const uint8_t *)s;
-  size_t len = sequence_length(p[0]);
-  if (len == 1) return (glyph){p[0], 1};
-  if (len == 0 || len > n) return (glyph){BROKEN, 1};
-  int32_t code = p[0] & (0x7F >> len);
-  for (size_t i = 1; i < len; i++) {
-    if ((p[i] & 0xC0) != 0x80) return (glyph){BROKEN, 1};
-    code = code << 6 | (p[i] & 0x3F);
-  }
-  if (code < least[len] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
-    return (glyph){BROKEN, 1};
+  static const uint8_t first_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+  size_t len = iz_utf8_len(s, s + n);
+  if (len == 0) return (glyph){BROKEN, 1};
+  int32_t code = (uint8_t)s[0] & first_bits[len];
+  for (size_t i = 1; i < len; i++) code = code << 6 | ((uint8_t)s[i] & 0x3F);
   return (glyph){code, len};
 }
 

@@ -4,15 +4,16 @@ local fail = require "iza.fail"
 local duration = {}
 
 -- from large to small; nanoseconds each
-local units = {{"w", 604800 * 10 ^ 9}, {"d", 86400 * 10 ^ 9}, {"h", 3600 * 10 ^ 9}, {"m", 60 * 10 ^ 9},
-  {"s", 10 ^ 9}, {"ms", 10 ^ 6}, {"us", 10 ^ 3}, {"ns", 1}}
+local units = {{"w", 604800 * 10 ^ 9}, {"d", 86400 * 10 ^ 9}, {"h", 3600 * 10 ^ 9},
+  {"m", 60 * 10 ^ 9},  {"s", 10 ^ 9}, {"ms", 10 ^ 6}, {"us", 10 ^ 3}, {"ns", 1}}
 local rank = {}
 for i, unit in ipairs(units) do rank[unit[1]] = i end
 
 local MAX = 292 * 365 * 86400 -- what fits 64 bits of nanoseconds
 
 local function bad(value)
-  return fail("invalid", "'%s' is not a duration: seconds, or text such as \"250ms\", \"1h30m\", \"3d\"", tostring(value))
+  return fail("invalid", '"%s" is not a duration: seconds, or text such as "250ms", "1h30m", "3d"',
+    tostring(value))
 end
 
 local function checked(seconds, value)
@@ -53,7 +54,9 @@ function duration.format(seconds)
   if ns < 10 ^ 9 then
     for i = rank.ms, rank.ns do
       local size = math.tointeger(units[i][2])
-      if ns >= size then return sign .. (("%.6f"):format(ns / size):gsub("%.?0+$", "")) .. units[i][1] end
+      if ns >= size then
+        return sign .. (("%.6f"):format(ns / size):gsub("%.?0+$", "")) .. units[i][1]
+      end
     end
   end
   local out = {sign}

@@ -1,8 +1,9 @@
 --- Log lines on stderr: coloured text on a terminal, one JSON object a line elsewhere.
 ---
 --- IZA_LOG=json or text chooses the form, IZA_LOG_LEVEL=debug, info, warn or error the least level
---- shown (default info). Each line is written in one piece. Fields whose names look secret (password,
---- token, authorization, cookie, api_key ...) are never written, at any depth, nor are bearer tokens.
+--- shown (default info). Each line is written in one piece. Fields whose names look secret
+--- (password, token, authorization, cookie, api_key ...) are never written, at any depth, nor are
+--- bearer tokens.
 local core = require "iza.core.term"
 local json = require "iza.json"
 local time = require "iza.time"
@@ -31,16 +32,20 @@ function log.set_level(level) least = level_of(level) end
 --- Example: `log.set_form("json")`
 ---@param name "text"|"json"
 function log.set_form(name)
-  if name ~= "text" and name ~= "json" then error("a log form is text or json, not " .. tostring(name), 2) end
+  if name ~= "text" and name ~= "json" then
+    error("a log form is text or json, not " .. tostring(name), 2)
+  end
   form = name
 end
 
 -- ---- redaction ----
 
-local secret_words = {authorization = true, password = true, passwd = true, passphrase = true, pwd = true, secret = true,
-  secrets = true, token = true, cookie = true, cookies = true, credential = true, credentials = true, apikey = true,
+local secret_words = {authorization = true, password = true, passwd = true, passphrase = true,
+  pwd = true, secret = true, secrets = true, token = true, cookie = true, cookies = true,
+  credential = true, credentials = true, apikey = true,
   signature = true}
-local secret_pairs = {["api key"] = true, ["private key"] = true, ["access key"] = true, ["signing key"] = true}
+local secret_pairs = {["api key"] = true, ["private key"] = true, ["access key"] = true,
+  ["signing key"] = true}
 
 -- "X-Api-Key", "apiKey" and "api_key" alike: {"x", "api", "key"}
 local function words(name)
@@ -63,7 +68,8 @@ local HIDDEN, MAX_DEPTH, MAX_STRING = "[redacted]", 8, 4096
 
 local function plain_string(text)
   if #text > MAX_STRING then text = text:sub(1, MAX_STRING) .. "…" end
-  text = text:gsub("([Bb]earer%s+)%S+", "%1" .. HIDDEN):gsub("([Bb]asic%s+)[%w+/=_-]+", "%1" .. HIDDEN)
+  text = text:gsub("([Bb]earer%s+)%S+", "%1" .. HIDDEN)
+  text = text:gsub("([Bb]asic%s+)[%w+/=_-]+", "%1" .. HIDDEN)
   return utf8.len(text) and text or text:gsub("[\128-\255]", "?")
 end
 
@@ -118,7 +124,8 @@ local function text_value(value)
 end
 
 local function json_line(level, message, fields)
-  local out = {'{"time":"', time.rfc3339(time.now(), nil, 3), '","level":"', level, '","msg":', json_text(message)}
+  local out = {'{"time":"', time.rfc3339(time.now(), nil, 3), '","level":"', level, '","msg":',
+    json_text(message)}
   for _, k in ipairs(sorted_keys(fields)) do
     local name = tostring(k)
     if name == "time" or name == "level" or name == "msg" then name = name .. "_" end

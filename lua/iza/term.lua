@@ -1,9 +1,9 @@
---- Terminal output: colours, aligned tables, bars, sparklines, progress. Everything returns or writes
---- plain text when the stream is no terminal.
+--- Terminal output: colours, aligned tables, bars, sparklines, progress. Everything returns or
+--- writes plain text when the stream is no terminal.
 ---
 --- Colour is on for a terminal unless NO_COLOR is set, CLICOLOR is 0 or TERM is "dumb";
---- CLICOLOR_FORCE turns it on everywhere. Text from outside is cleaned where it is laid out: control
---- characters cannot move the cursor or recolour the screen.
+--- CLICOLOR_FORCE turns it on everywhere. Text from outside is cleaned where it is laid out:
+--- control characters cannot move the cursor or recolour the screen.
 local core = require "iza.core.term"
 local clock = require "iza.core.clock"
 local duration = require "iza.duration"
@@ -16,7 +16,9 @@ local descriptors = {stdin = 0, stdout = 1, stderr = 2}
 
 local function descriptor(stream)
   local fd = descriptors[stream or "stdout"]
-  if not fd then error("a stream is \"stdin\", \"stdout\" or \"stderr\", not " .. tostring(stream), 3) end
+  if not fd then
+    error("a stream is \"stdin\", \"stdout\" or \"stderr\", not " .. tostring(stream), 3)
+  end
   return fd
 end
 
@@ -47,16 +49,19 @@ end
 function term.has_colour(stream)
   if set "NO_COLOR" then return false end
   if set "CLICOLOR_FORCE" and os.getenv "CLICOLOR_FORCE" ~= "0" then return true end
-  return core.isatty(descriptor(stream)) and os.getenv "TERM" ~= "dumb" and os.getenv "CLICOLOR" ~= "0"
+  return core.isatty(descriptor(stream)) and os.getenv "TERM" ~= "dumb"
+    and os.getenv "CLICOLOR" ~= "0"
 end
 
-local codes = {bold = 1, dim = 2, italic = 3, underline = 4, reverse = 7, black = 30, red = 31, green = 32,
+local codes = {bold = 1, dim = 2, italic = 3, underline = 4, reverse = 7, black = 30, red = 31,
+  green = 32,
   yellow = 33, blue = 34, magenta = 35, cyan = 36, white = 37, grey = 90}
 
---- Text in a style when the stream has colour, else the text itself.
+--- Text in a style when the stream has colour, else the text itself. The words of a style are bold,
+--- dim, italic, underline, reverse, black, red, green, yellow, blue, magenta, cyan, white and grey.
 --- Example: `print(term.style("failed", "bold red"))`
 ---@param text string
----@param style string words of: bold dim italic underline reverse black red green yellow blue magenta cyan white grey
+---@param style string words as in "bold red"
 ---@param stream? iza.Stream default "stdout"
 ---@return string
 function term.style(text, style, stream)
@@ -235,7 +240,9 @@ end
 function term.table(rows, opts)
   opts = opts or {}
   local columns = {}
-  for i, column in ipairs(columns_of(rows, opts.columns)) do columns[i] = lay_column(rows, column) end
+  for i, column in ipairs(columns_of(rows, opts.columns)) do
+    columns[i] = lay_column(rows, column)
+  end
   if opts.markdown then return table.concat(markdown_table(columns, #rows), "\n") end
   local width = opts.width or term.columns()
   if width then
@@ -278,7 +285,8 @@ function term.bars(items, width)
   local out = {}
   for i, item in ipairs(items) do
     local label = term.pad(core.clean(tostring(item[1])), label_width)
-    local line = label .. "  " .. term.pad(values[i], value_width, "right") .. "  " .. term.bar(item[2], max, width or 40)
+    local line = label .. "  " .. term.pad(values[i], value_width, "right") .. "  "
+      .. term.bar(item[2], max, width or 40)
     out[i] = line:gsub(" +$", "")
   end
   return table.concat(out, "\n")
@@ -314,7 +322,8 @@ end
 local Progress = {}
 Progress.__index = Progress
 
-local QUIET, REDRAW, PLAIN = 2, 0.1, 5 -- seconds: nothing before, between redraws, between plain lines
+-- seconds: nothing before, between redraws, between plain lines
+local QUIET, REDRAW, PLAIN = 2, 0.1, 5
 
 --- Progress of a long work on stderr: count, rate, time left. Nothing shows in the first 2 seconds;
 --- on a terminal one line is redrawn in place, elsewhere a plain line is written every 5 seconds.
@@ -322,7 +331,8 @@ local QUIET, REDRAW, PLAIN = 2, 0.1, 5 -- seconds: nothing before, between redra
 ---@param opts {label: string, total?: number}
 ---@return iza.Progress
 function term.progress(opts)
-  local p = {label = core.clean(opts.label), total = opts.total, count = 0, started = clock.now(), drawn = false}
+  local p = {label = core.clean(opts.label), total = opts.total, count = 0, started = clock.now(),
+    drawn = false}
   p.tty = core.isatty(2)
   p.next = p.started + QUIET
   return setmetatable(p, Progress)

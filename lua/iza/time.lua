@@ -1,13 +1,14 @@
 --- Time: instants, time zones, calendar arithmetic, durations, and their text forms.
 ---
 --- An instant is a number of seconds since 1970-01-01T00:00:00Z (Unix time; leap seconds are not
---- counted): an integer, or a float when it has a fraction. A zone is "UTC" (the default), "+02:00",
---- an offset in seconds as time.parse returns it, an IANA name such as "Europe/Paris", or "local". Where the system has no tzdata package, named
---- zones give nil and an error that says so; UTC and fixed offsets always work.
+--- counted): an integer, or a float when it has a fraction. A zone is "UTC" (the default),
+--- "+02:00", an offset in seconds as time.parse returns it, an IANA name such as "Europe/Paris", or
+--- "local". Where the system has no tzdata package, named zones give nil and an error that says so;
+--- UTC and fixed offsets always work.
 ---
 --- When clocks change: a local time that does not exist (spring) is read with the offset that held
---- before the change, so it moves forward by the gap; one that exists twice (autumn) means the first,
---- unless `later = true`.
+--- before the change, so it moves forward by the gap; one that exists twice (autumn) means the
+--- first, unless `later = true`.
 local clock = require "iza.core.clock"
 local calendar = require "iza.calendar"
 local duration = require "iza.duration"
@@ -30,10 +31,22 @@ local time = {}
 ---@field isdst? boolean (only read)
 ---@field later? boolean of two instants with this local time take the later
 
+---@class iza.Span
+---@field years? integer
+---@field months? integer
+---@field weeks? integer
+---@field days? integer
+---@field hours? number
+---@field minutes? number
+---@field seconds? number
+
 local days_short = {[0] = "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}
-local days_long = {[0] = "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
-local months_short = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"}
-local months_long = {"January", "February", "March", "April", "May", "June", "July", "August", "September",
+local days_long = {[0] = "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
+  "Saturday"}
+local months_short = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov",
+  "Dec"}
+local months_long = {"January", "February", "March", "April", "May", "June", "July", "August",
+  "September",
   "October", "November", "December"}
 local month_number = {}
 for i, name in ipairs(months_short) do month_number[name] = i end
@@ -87,7 +100,9 @@ local function resolve(z, seconds, later)
   local before, after = z.at(seconds - 86400), z.at(seconds + 86400)
   local first, second = seconds - before, seconds - after
   local first_ok, second_ok = z.at(first) == before, z.at(second) == after
-  if first_ok and second_ok then return later and math.max(first, second) or math.min(first, second) end
+  if first_ok and second_ok then
+    return later and math.max(first, second) or math.min(first, second)
+  end
   if second_ok then return second end
   return first -- it exists with the old offset, or lies in a gap
 end
@@ -97,7 +112,9 @@ local function check_field(d, name, low, high, default)
   if v == nil then v = default end
   local n = math.tointeger(v)
   if not n then return fail("invalid", "%s must be a whole number, not %s", name, tostring(v)) end
-  if n < low or n > high then return fail("invalid", "%s %d is not within %d and %d", name, n, low, high) end
+  if n < low or n > high then
+    return fail("invalid", "%s %d is not within %d and %d", name, n, low, high)
+  end
   return n
 end
 
@@ -156,7 +173,7 @@ end
 --- day; then hours, minutes and seconds pass as real time.
 --- Example: `time.add(t, {months = 1, days = -1}, "Europe/Paris")`
 ---@param t number
----@param by {years?: integer, months?: integer, weeks?: integer, days?: integer, hours?: number, minutes?: number, seconds?: number}
+---@param by iza.Span
 ---@param zone? string|integer
 ---@return number? t
 ---@return table? err unknown zone
@@ -187,8 +204,8 @@ local function offset_text(offset, colon)
   return ("%s%02d%s%02d"):format(sign, minutes // 60, colon and ":" or "", minutes % 60)
 end
 
--- The first digits of a fraction, cut off. A float near now resolves a quarter of a microsecond, so it
--- is brought to whole microseconds first: 0.123 is stored a hair below itself.
+-- The first digits of a fraction, cut off. A float near now resolves a quarter of a microsecond, so
+-- it is brought to whole microseconds first: 0.123 is stored a hair below itself.
 local function fraction_digits(fraction, digits)
   local us = math.min(math.floor(fraction * 1e6 + 0.5), 999999)
   return ("%06d"):format(us):sub(1, digits)
@@ -249,7 +266,7 @@ end
 --- Example: `time.rfc3339(0)` --> "1970-01-01T00:00:00Z"
 ---@param t number
 ---@param zone? string|integer
----@param digits? integer of the second's fraction, 0 to 6 (cut, not rounded); default 0, or 3 when t has one
+---@param digits? integer of the fraction, 0 to 6 (cut, not rounded); default 0, or 3 if t has one
 ---@return string? text
 ---@return table? err unknown zone
 function time.rfc3339(t, zone, digits)
@@ -258,8 +275,8 @@ function time.rfc3339(t, zone, digits)
   local _, fraction = check_instant(t)
   digits = digits or (fraction == 0 and 0 or 3)
   local tail = digits > 0 and "." .. fraction_digits(fraction, digits) or ""
-  return ("%04d-%02d-%02dT%02d:%02d:%02d%s%s"):format(d.year, d.month, d.day, d.hour, d.min, math.floor(d.sec),
-    tail, d.offset == 0 and "Z" or offset_text(d.offset, true))
+  return ("%04d-%02d-%02dT%02d:%02d:%02d%s%s"):format(d.year, d.month, d.day, d.hour, d.min,
+    math.floor(d.sec), tail, d.offset == 0 and "Z" or offset_text(d.offset, true))
 end
 
 local function parse_offset(text)
@@ -271,8 +288,8 @@ local function parse_offset(text)
 end
 
 --- Reads RFC 3339 ("2024-03-31T12:00:00.5+02:00"); a blank may stand for the T. A leap second (:60)
---- is read as the first of the next minute. A bare date or a time without offset is refused, because
---- it names no instant: use time.of.
+--- is read as the first of the next minute. A bare date or a time without offset is refused,
+--- because it names no instant: use time.of.
 --- Example: `time.parse("1970-01-01T01:00:00+01:00")` --> 0, 3600
 ---@param text string
 ---@return number? t
@@ -283,8 +300,8 @@ function time.parse(text)
   local offset = y and fraction ~= "." and parse_offset(zone)
   if not offset then return fail("invalid", "not an RFC 3339 time: '%s'", text:sub(1, 64)) end
   local leap = s == "60" and 1 or 0
-  local t, err = time.of {year = tonumber(y), month = tonumber(mo), day = tonumber(d), hour = tonumber(h),
-    min = tonumber(mi), sec = tonumber(s) - leap}
+  local t, err = time.of {year = tonumber(y), month = tonumber(mo), day = tonumber(d),
+    hour = tonumber(h), min = tonumber(mi), sec = tonumber(s) - leap}
   if not t then return nil, err end
   t = t - offset + leap
   if fraction ~= "" and tonumber(fraction) ~= 0 then t = t + tonumber("0" .. fraction) end
@@ -310,7 +327,8 @@ end
 ---@return integer? t
 ---@return table? err code "invalid"
 function time.parse_http(text)
-  local d, mon, y, h, mi, s = text:match "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
+  local d, mon, y, h, mi, s =
+    text:match "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
   if not d then
     d, mon, y, h, mi, s = text:match "^%a+day, (%d%d)%-(%a%a%a)%-(%d%d) (%d%d):(%d%d):(%d%d) GMT$"
     y = d and full_year(math.tointeger(y))
@@ -318,15 +336,17 @@ function time.parse_http(text)
   if not d then
     mon, d, h, mi, s, y = text:match "^%a%a%a (%a%a%a) ([%d ]%d) (%d%d):(%d%d):(%d%d) (%d%d%d%d)$"
   end
-  if not d or not month_number[mon] then return fail("invalid", "not an HTTP date: '%s'", text:sub(1, 64)) end
+  if not d or not month_number[mon] then
+    return fail("invalid", "not an HTTP date: '%s'", text:sub(1, 64))
+  end
   local leap = s == "60" and 1 or 0
-  local t, err = time.of {year = tonumber(y), month = month_number[mon], day = tonumber(d), hour = tonumber(h),
-    min = tonumber(mi), sec = tonumber(s) - leap}
+  local t, err = time.of {year = tonumber(y), month = month_number[mon], day = tonumber(d),
+    hour = tonumber(h), min = tonumber(mi), sec = tonumber(s) - leap}
   return t and math.tointeger(t + leap), err
 end
 
---- Reads a duration: a number of seconds, or text such as "250ms", "1h30m", "-3d" (units ns us ms s m
---- h d w, each at most once, from large to small).
+--- Reads a duration: a number of seconds, or text such as "250ms", "1h30m", "-3d" (units ns us ms s
+--- m h d w, each at most once, from large to small).
 --- Example: `time.duration("1h30m")` --> 5400
 ---@param value number|string
 ---@return number? seconds
@@ -348,8 +368,9 @@ function time.ago(t, now)
   local gap = (now or time.now()) - t
   local size, text = math.abs(gap), nil
   if size < 1 then return "just now" end
-  local steps = {{60, 1, "second"}, {3600, 60, "minute"}, {86400, 3600, "hour"}, {86400 * 30, 86400, "day"},
-    {86400 * 365, 86400 * 30, "month"}, {math.huge, 86400 * 365, "year"}}
+  local steps = {{60, 1, "second"}, {3600, 60, "minute"}, {86400, 3600, "hour"},
+    {86400 * 30, 86400, "day"}, {86400 * 365, 86400 * 30, "month"},
+    {math.huge, 86400 * 365, "year"}}
   for _, step in ipairs(steps) do
     if size < step[1] then
       local n = math.floor(size / step[2])

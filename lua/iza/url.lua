@@ -1,9 +1,9 @@
 --- URLs by RFC 3986: taken apart, put together, joined, normalised; percent-encoding; queries.
 ---
---- A parsed URL is a table {scheme, user, password, host, port, path, query, fragment}. Absent parts
---- are nil, which is not the same as empty: "http://a?" has query "". The parts stay as they were
---- written (percent-encoded); only `port` becomes an integer and `host` of an IPv6 address keeps its
---- brackets. International host names are not converted.
+--- A parsed URL is a table {scheme, user, password, host, port, path, query, fragment}. Absent
+--- parts are nil, which is not the same as empty: "http://a?" has query "". The parts stay as they
+--- were written (percent-encoded); only `port` becomes an integer and `host` of an IPv6 address
+--- keeps its brackets. International host names are not converted.
 local fail = require "iza.fail"
 
 local url = {}
@@ -38,7 +38,9 @@ function url.encode(text) return (text:gsub("[^" .. UNRESERVED .. "]", hex)) end
 ---@return table? err code "invalid" when a "%" is not followed by two hex digits
 function url.decode(text)
   local plain = text:gsub("%%%x%x", "")
-  if plain:find("%", 1, true) then return fail("invalid", "a %% without two hex digits behind it") end
+  if plain:find("%", 1, true) then
+    return fail("invalid", "a %% without two hex digits behind it")
+  end
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
@@ -59,7 +61,9 @@ end
 local function parse_port(text)
   if text == "" then return nil end
   local port = #text <= 5 and text:match "^%d+$" and math.tointeger(tonumber(text))
-  if not port or port > 65535 then return fail("invalid", "port '%s' is not a number up to 65535", text) end
+  if not port or port > 65535 then
+    return fail("invalid", "port '%s' is not a number up to 65535", text)
+  end
   return port
 end
 
@@ -67,7 +71,9 @@ end
 local function parse_authority(u, text)
   local userinfo, rest = text:match "^(.*)@(.*)$"
   if userinfo then
-    if userinfo:find("@", 1, true) then return fail("invalid", "two '@' before the path of a URL") end
+    if userinfo:find("@", 1, true) then
+      return fail("invalid", "two '@' before the path of a URL")
+    end
     u.user, u.password = userinfo:match "^([^:]*):(.*)$"
     u.user = u.user or userinfo
     text = rest
@@ -159,7 +165,9 @@ function url.build(parts)
   local back, err = url.parse(text)
   if not back then return nil, err end
   for _, part in ipairs {"host", "port", "query", "fragment", "user", "password"} do
-    if back[part] ~= u[part] then return fail("invalid", "'%s' cannot be the %s of a URL", tostring(u[part]), part) end
+    if back[part] ~= u[part] then
+      return fail("invalid", "'%s' cannot be the %s of a URL", tostring(u[part]), part)
+    end
   end
   return text
 end
@@ -204,14 +212,17 @@ end
 function url.join(base, reference)
   local b, err = url.parse(base)
   if not b then return nil, err end
-  if not b.scheme then return fail("invalid", "the base of a join must be an absolute URL: %s", base) end
+  if not b.scheme then
+    return fail("invalid", "the base of a join must be an absolute URL: %s", base)
+  end
   local r
   r, err = url.parse(reference)
   if not r then return nil, err end
   local t = {fragment = r.fragment, query = r.query}
   t.scheme = r.scheme or b.scheme
   local authority = (r.scheme or r.host) and r or b
-  t.host, t.port, t.user, t.password = authority.host, authority.port, authority.user, authority.password
+  t.host, t.port, t.user, t.password = authority.host, authority.port, authority.user,
+    authority.password
   if r.scheme or r.host or r.path:sub(1, 1) == "/" then
     t.path = remove_dots(r.path)
   elseif r.path == "" then

@@ -1,9 +1,10 @@
---- Time zones: which offset from UTC holds at an instant. Used by iza.time, which is the public face.
+--- Time zones: which offset from UTC holds at an instant. Used by iza.time, which is the public
+--- face.
 ---
---- A zone is "UTC", a fixed offset ("+02:00", "-0530", "Z", or seconds), a name of the IANA database
---- ("Europe/Paris"), or "local". Named zones are read from the system's files (RFC 8536): the bytes
---- stay as they are and are searched in place; instants after the last transition follow the POSIX
---- rule in the file's footer. Instants are Unix seconds, offsets are seconds east of UTC.
+--- A zone is "UTC", a fixed offset ("+02:00", "-0530", "Z", or seconds), a name of the IANA
+--- database ("Europe/Paris"), or "local". Named zones are read from the system's files (RFC 8536):
+--- the bytes stay as they are and are searched in place; instants after the last transition follow
+--- the POSIX rule in the file's footer. Instants are Unix seconds, offsets are seconds east of UTC.
 local core = require "iza.core.zone"
 local fail = require "iza.fail"
 local calendar = require "iza.calendar"
@@ -12,7 +13,8 @@ local zone = {}
 
 ---@class iza.Zone
 ---@field name string
----@field at fun(t: integer): integer, string, boolean offset in seconds, abbreviation, daylight saving
+---@field at fun(t: integer): integer, string, boolean offset in seconds, abbreviation, daylight
+---saving
 
 -- ---- the POSIX rule in the footer: "CET-1CEST,M3.5.0,M10.5.0/3" ----
 
@@ -91,7 +93,9 @@ function zone.rule(text)
   local starts, ends
   starts, rest = take_change(rest)
   if starts then ends, rest = take_change(rest) end
-  if not ends or rest ~= "" then return fail("invalid", "time zone rule '%s' cannot be read", text) end
+  if not ends or rest ~= "" then
+    return fail("invalid", "time zone rule '%s' cannot be read", text)
+  end
   return function(t)
     local year = calendar.civil((t + std_offset) // 86400)
     local from, to = starts(year) - std_offset, ends(year) - dst_offset
@@ -151,10 +155,13 @@ function zone.parse(data, name)
     return fail("invalid", "the file of time zone %s is damaged or too old", name)
   end
   for i = 0, b.times - 1 do
-    if data:byte(b.index_at + i) >= b.types then return fail("invalid", "the file of time zone %s is damaged", name) end
+    if data:byte(b.index_at + i) >= b.types then
+      return fail("invalid", "the file of time zone %s is damaged", name)
+    end
   end
-  local footer, rule, err = data:match("^\n([^\n]*)\n", b.done), nil, nil
+  local footer, rule = data:match("^\n([^\n]*)\n", b.done), nil
   if footer and footer ~= "" then
+    local err
     rule, err = zone.rule(footer)
     if not rule then return nil, err end
   end
@@ -194,7 +201,9 @@ end
 ---@return table? err code "not_found", "invalid" or "missing_tzdata"
 function zone.find(name)
   name = name or "UTC"
-  if math.type(name) == "integer" and math.abs(name) < 86400 then return fixed(name, offset_name(name)) end
+  if math.type(name) == "integer" and math.abs(name) < 86400 then
+    return fixed(name, offset_name(name))
+  end
   if known[name] then return known[name] end
   local found = parse_offset(name)
   if found then return found end

@@ -2,12 +2,15 @@ local crypto = require "iza.crypto"
 
 describe("iza.crypto", function()
   it("hashes the vectors of FIPS 180 and RFC 1321", function()
-    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", crypto.hash("sha256", "abc"))
-    assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", crypto.hash("sha256", ""))
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+      crypto.hash("sha256", "abc"))
+    assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+      crypto.hash("sha256", ""))
     assert.equal("a9993e364706816aba3e25717850c26c9cd0d89d", crypto.hash("sha1", "abc"))
     assert.equal("900150983cd24fb0d6963f7d28e17f72", crypto.hash("md5", "abc"))
     assert.equal("ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a" ..
-      "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f", crypto.hash("sha512", "abc"))
+      "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f", crypto.hash("sha512",
+        "abc"))
     assert.equal("cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed" ..
       "8086072ba1e7cc2358baeca134c825a7", crypto.hash("sha384", "abc"))
   end)
@@ -16,8 +19,10 @@ describe("iza.crypto", function()
     local raw = crypto.hash("sha256", "abc", "raw")
     assert.equal(32, #raw)
     assert.equal(crypto.hash("sha256", "abc"), crypto.hex(raw))
-    assert.equal("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", crypto.hash("sha256", "abc", "base64"))
-    assert.equal("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", crypto.hash("sha256", "abc", "base64url"))
+    assert.equal("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=", crypto.hash("sha256", "abc",
+      "base64"))
+    assert.equal("ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0", crypto.hash("sha256", "abc",
+      "base64url"))
   end)
 
   it("refuses an unknown algorithm as misuse", function()
@@ -28,13 +33,17 @@ describe("iza.crypto", function()
   -- RFC 4231 §4: key, data, HMAC-SHA-256, start of HMAC-SHA-512
   local rfc4231 = {
     {("\x0b"):rep(20), "Hi There",
-      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7", "87aa7cdea5ef619d4ff0b4241a1d6cb0"},
+      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+        "87aa7cdea5ef619d4ff0b4241a1d6cb0"},
     {"Jefe", "what do ya want for nothing?",
-      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", "164b7a7bfcf819e2e395fbe73b56e0a3"},
+      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+        "164b7a7bfcf819e2e395fbe73b56e0a3"},
     {("\xaa"):rep(20), ("\xdd"):rep(50),
-      "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe", "fa73b0089d56a284efb0f0756c890be9"},
+      "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+        "fa73b0089d56a284efb0f0756c890be9"},
     {("\xaa"):rep(131), "Test Using Larger Than Block-Size Key - Hash Key First",
-      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54", "80b24263c7c1a3ebb71493c1dd7be8b4"},
+      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        "80b24263c7c1a3ebb71493c1dd7be8b4"},
   }
   it("computes the HMACs of RFC 4231", function()
     for _, v in ipairs(rfc4231) do
@@ -45,7 +54,8 @@ describe("iza.crypto", function()
 
   it("takes an empty key, and not that of the call before", function()
     crypto.hmac("sha256", "secret", "x")
-    assert.equal("b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad", crypto.hmac("sha256", "", ""))
+    assert.equal("b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad",
+      crypto.hmac("sha256", "", ""))
   end)
 
   it("draws random bytes of the wanted length that differ", function()
@@ -63,7 +73,8 @@ describe("iza.crypto", function()
     assert.has_error(function() crypto.uuid(1) end)
   end)
 
-  it("makes version 7 UUIDs that sort in the order they were made, with the time in front", function()
+  it("makes version 7 UUIDs that sort in the order they were made, with the time in front",
+    function()
     local last = crypto.uuid(7)
     for _ = 1, 10000 do
       local u = crypto.uuid(7)
@@ -83,7 +94,8 @@ describe("iza.crypto", function()
 
   it("encodes the base64 vectors of RFC 4648 both ways", function()
     for text, coded in pairs {
-      [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=", foobar = "Zm9vYmFy",
+      [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=",
+        foobar = "Zm9vYmFy",
     } do
       assert.equal(coded, crypto.base64(text))
       assert.equal(text, crypto.from_base64(coded))
@@ -95,7 +107,8 @@ describe("iza.crypto", function()
   end)
 
   it("refuses base64 that is not canonical", function()
-    for _, bad in ipairs {"Zg", "Zg=", "Zh==", "Zm9v\n", "Zm9v Zg==", "Z===", "====", "--8=", "Zg==Zg=="} do
+    for _, bad in ipairs {"Zg", "Zg=", "Zh==", "Zm9v\n", "Zm9v Zg==", "Z===", "====", "--8=",
+      "Zg==Zg=="} do
       local data, err = crypto.from_base64(bad)
       assert.is_nil(data, bad)
       assert.equal("invalid", err.code)

@@ -6,7 +6,9 @@ describe("iza.log", function()
   local lines, kept
   before_each(function()
     lines, kept = {}, core.write
-    core.write = function(fd, text) lines[#lines + 1] = fd == 2 and text or "wrong stream" return true end
+    core.write = function(fd, text)
+      lines[#lines + 1] = fd == 2 and text or "wrong stream" return true
+    end
     log.set_form "json"
     log.set_level "info"
   end)
@@ -52,19 +54,23 @@ describe("iza.log", function()
   end)
 
   it("never writes secrets, however they are spelled and however deep", function()
-    for _, key in ipairs {"password", "Authorization", "api_key", "apiKey", "X-API-Key", "access_token", "accessToken",
-      "Set-Cookie", "client_secret", "token", "STRIPE_SECRET_KEY", "private_key", "dbPassword", "aws-access-key"} do
+    for _, key in ipairs {"password", "Authorization", "api_key", "apiKey", "X-API-Key",
+      "access_token", "accessToken",
+      "Set-Cookie", "client_secret", "token", "STRIPE_SECRET_KEY", "private_key", "dbPassword",
+        "aws-access-key"} do
       log.info("m", {a = {{[key] = "s3cr3t"}}, [key] = {"s3cr3t"}})
       assert.falsy(lines[#lines]:find("s3cr3t", 1, true), key)
       assert.truthy(lines[#lines]:find("[redacted]", 1, true), key)
     end
-    log.info("sent Authorization: Bearer s3cr3t", {header = "Basic czNjcjN0", list = {"bearer s3cr3t"}})
+    log.info("sent Authorization: Bearer s3cr3t", {header = "Basic czNjcjN0",
+      list = {"bearer s3cr3t"}})
     assert.falsy(lines[#lines]:find("s3cr3t", 1, true))
     assert.falsy(lines[#lines]:find("czNjcjN0", 1, true))
   end)
 
   it("leaves alone what only resembles a secret", function()
-    log.info("m", {prompt_tokens = 12, max_tokens = 5, key = "k", author = "a", tokenizer = "t", keyboard = "b"})
+    log.info("m", {prompt_tokens = 12, max_tokens = 5, key = "k", author = "a", tokenizer = "t",
+      keyboard = "b"})
     local line = last()
     assert.equal(12, line.prompt_tokens)
     assert.equal("k", line.key)
@@ -76,7 +82,8 @@ describe("iza.log", function()
     t.self = t
     local deep = {}
     for _ = 1, 50 do deep = {deep} end
-    log.warn("m\xff", {t = t, deep = deep, list = {1, nil, 3}, mixed = {1, a = 2}, err = setmetatable({}, {
+    log.warn("m\xff", {t = t, deep = deep, list = {1, nil, 3}, mixed = {1, a = 2},
+      err = setmetatable({}, {
       __tostring = function() return "one line" end})})
     local line = last()
     assert.equal("[cycle]", line.t.self)
@@ -102,6 +109,7 @@ describe("iza.log", function()
     log.set_form "text"
     log.warn("two\nlines \27[2J", {a = "plain", b = "two words", c = "x\ny", n = 5})
     local text = lines[1]:gsub("\27%[[%d;]*m", "")
-    assert.truthy(text:match "^%S+Z WARN  two lines �%[2J a=plain b=\"two words\" c=\"x\\ny\" n=5\n$", text)
+    assert.truthy(
+      text:match "^%S+Z WARN  two lines �%[2J a=plain b=\"two words\" c=\"x\\ny\" n=5\n$", text)
   end)
 end)

@@ -21,8 +21,10 @@ end
 
 describe("iza.term", function()
   it("knows how wide text is", function()
-    for text, width in pairs {[""] = 0, abc = 3, ["日本語"] = 6, ["é"] = 1, ["e\u{301}"] = 1, ["👍"] = 2, ["👍🏽"] = 2,
-      ["👩‍👩‍👧"] = 2, ["🇫🇷🇩🇪"] = 4, ["❤️"] = 2, ["ｱ"] = 1, ["\27[1;31mred\27[0m"] = 3, ["\u{200B}"] = 0, ["한"] = 2,
+    for text, width in pairs {[""] = 0, abc = 3, ["日本語"] = 6, ["é"] = 1, ["e\u{301}"] = 1,
+      ["👍"] = 2, ["👍🏽"] = 2,
+      ["👩‍👩‍👧"] = 2, ["🇫🇷🇩🇪"] = 4, ["❤️"] = 2, ["ｱ"] = 1, ["\27[1;31mred\27[0m"] = 3,
+        ["\u{200B}"] = 0, ["한"] = 2,
       ["\xff\xfe"] = 2, ["a\u{200D}b"] = 2} do
       assert.equal(width, term.width(text), text)
     end
@@ -46,7 +48,8 @@ describe("iza.term", function()
   end)
 
   it("aligns tables with numbers on the right", function()
-    local rows = {{name = "Müller", n = 5, note = "x"}, {name = "日本", n = 1200.5}, {n = 3.0, name = "a\nb\27[2J"}}
+    local rows = {{name = "Müller", n = 5, note = "x"}, {name = "日本", n = 1200.5}, {n = 3.0,
+      name = "a\nb\27[2J"}}
     local text = term.table(rows, {columns = {"name", "n", {key = "note", title = "Note"}}})
     assert.equal(table.concat({
       "name          n  Note",
@@ -74,12 +77,14 @@ describe("iza.term", function()
 
   it("formats cells and limits columns", function()
     local text = term.table({{p = 0.5, s = "abcdef"}}, {columns = {
-      {key = "p", format = "%.2f"}, {key = "s", max = 4}, {key = "s", title = "n", format = function(v) return #v end}}})
+      {key = "p", format = "%.2f"}, {key = "s", max = 4}, {key = "s", title = "n",
+        format = function(v) return #v end}}})
     assert.equal("   p  s     n\n────  ────  ─\n0.50  abc…  6", text)
   end)
 
   it("writes markdown", function()
-    assert.equal("| a    |   n |\n| ---- | --: |\n| x\\|y |   1 |", term.table({{a = "x|y", n = 1}}, {markdown = true}))
+    assert.equal("| a    |   n |\n| ---- | --: |\n| x\\|y |   1 |", term.table({{a = "x|y",
+      n = 1}}, {markdown = true}))
   end)
 
   it("draws bars in eighths", function()
@@ -88,7 +93,8 @@ describe("iza.term", function()
     assert.equal("▌", term.bar(5, 100, 10))
     assert.equal("", term.bar(0, 100, 10))
     assert.equal("", term.bar(5, 0, 10))
-    assert.equal("web   12  ████\nmail   6  ██\nnone   0", term.bars({{"web", 12}, {"mail", 6}, {"none", 0}}, 4))
+    assert.equal("web   12  ████\nmail   6  ██\nnone   0", term.bars({{"web", 12}, {"mail", 6},
+      {"none", 0}}, 4))
   end)
 
   it("draws sparklines", function()
@@ -119,7 +125,9 @@ end)
 
 describe("iza.term.progress", function()
   local written
-  local function collect(tty) return {isatty = function() return tty end, size = function() return 60, 20 end,
+  local function collect(tty)
+    return {isatty = function() return tty end, size = function() return 60, 20
+  end,
     write = function(fd, s) written[#written + 1] = fd .. s end} end
   before_each(function() written = {} end)
 
@@ -149,7 +157,8 @@ describe("iza.term.progress", function()
   it("redraws one line on a terminal and ends it", function()
     with_clock(function(pass)
       with_core(collect(true), function()
-        local p = term.progress {label = "a label that is much too long for this narrow terminal", total = 10}
+        local p = term.progress {label = "a label that is much too long for this narrow terminal",
+          total = 10}
         for _ = 1, 10 do pass(0.5) p:add() end
         p:done()
         p:done()

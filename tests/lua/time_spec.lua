@@ -4,21 +4,22 @@ local calendar = require "iza.calendar"
 
 -- the instant of local fields, as text in UTC
 local function utc(zone, y, mo, d, h, mi, later)
-  return time.rfc3339(assert(time.of({year = y, month = mo, day = d, hour = h, min = mi, later = later}, zone)))
+  return time.rfc3339(assert(time.of({year = y, month = mo, day = d, hour = h, min = mi,
+    later = later}, zone)))
 end
-
-local function offset(zone, text) return assert(time.date(assert(time.parse(text)), zone)).offset end
 
 describe("iza.time zones", function()
   -- the change of 2024 in each, as the IANA database has it: instant, offset before, offset after
   local changes = {
-    {"Europe/Paris", "2024-03-31T01:00:00Z", 3600, 7200}, {"Europe/Paris", "2024-10-27T01:00:00Z", 7200, 3600},
+    {"Europe/Paris", "2024-03-31T01:00:00Z", 3600, 7200}, {"Europe/Paris", "2024-10-27T01:00:00Z",
+      7200, 3600},
     {"America/New_York", "2024-03-10T07:00:00Z", -18000, -14400},
     {"America/New_York", "2024-11-03T06:00:00Z", -14400, -18000},
     {"Australia/Lord_Howe", "2024-04-06T15:00:00Z", 39600, 37800},
     {"Australia/Lord_Howe", "2024-10-05T15:30:00Z", 37800, 39600},
     -- by the rule in the footer, long after the last transition in the file
-    {"Europe/Paris", "2124-03-26T01:00:00Z", 3600, 7200}, {"America/New_York", "2124-11-05T06:00:00Z", -14400, -18000},
+    {"Europe/Paris", "2124-03-26T01:00:00Z", 3600, 7200}, {"America/New_York",
+      "2124-11-05T06:00:00Z", -14400, -18000},
     -- before the rules of today
     {"America/New_York", "1918-03-31T07:00:00Z", -18000, -14400},
   }
@@ -45,8 +46,10 @@ describe("iza.time zones", function()
   end)
 
   it("that do not exist give an error, not another zone", function()
-    for name, code in pairs {["Europe/Atlantis"] = "not_found", ["../../etc/passwd"] = "invalid", ["/etc/passwd"] = "invalid",
-      [""] = "invalid", ["Europe"] = "not_found", ["Europe/Paris\0x"] = "invalid", ["+25:00"] = "invalid",
+    for name, code in pairs {["Europe/Atlantis"] = "not_found", ["../../etc/passwd"] = "invalid",
+      ["/etc/passwd"] = "invalid",
+      [""] = "invalid", ["Europe"] = "not_found", ["Europe/Paris\0x"] = "invalid",
+        ["+25:00"] = "invalid",
       [("a"):rep(80)] = "invalid", ["a//b"] = "invalid", ["tzdata.zi"] = "invalid"} do
       local d, err = time.date(0, name)
       assert.is_nil(d, name)
@@ -70,7 +73,8 @@ describe("iza.time zones", function()
   end)
 
   it("survive the way to local time and back", function()
-    for _, name in ipairs {"Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca"} do
+    for _, name in ipairs {"Europe/Paris", "America/New_York", "Australia/Lord_Howe",
+      "Asia/Kolkata", "Africa/Casablanca"} do
       for t = 1700000000, 1740000000, 86400 * 3 + 3601 do
         local d = time.date(t, name)
         assert.equal(t, time.of(d, name))
@@ -82,13 +86,15 @@ describe("iza.time zones", function()
     local south = zones.rule "NZST-12NZDT,M9.5.0,M4.1.0/3"
     assert.same({46800, "NZDT", true}, {south(time.parse "2024-01-15T00:00:00Z")})
     assert.same({43200, "NZST", false}, {south(time.parse "2024-07-15T00:00:00Z")})
-    local julian = zones.rule "AAA3BBB,J60/0,300/24:30:15" -- J60 is March 1 in every year; 300 counts from 0
+    -- J60 is March 1 in every year; 300 counts from 0
+    local julian = zones.rule "AAA3BBB,J60/0,300/24:30:15"
     assert.same({-10800, "AAA", false}, {julian(time.parse "2024-03-01T02:59:59Z")})
     assert.same({-7200, "BBB", true}, {julian(time.parse "2024-03-01T03:00:00Z")})
     assert.same({-7200, "BBB", true}, {julian(time.parse "2024-10-28T02:30:14Z")})
     assert.same({-10800, "AAA", false}, {julian(time.parse "2024-10-28T02:30:15Z")})
     assert.same({-9000, "-0230", false}, {zones.rule "<-0230>2:30"(0)})
-    for _, bad in ipairs {"", "CET", "CET-1CEST", "CET-1CEST,M3", "CET-1CEST,M3.5.0,M10.5.0x", "<+01-1"} do
+    for _, bad in ipairs {"", "CET", "CET-1CEST", "CET-1CEST,M3", "CET-1CEST,M3.5.0,M10.5.0x",
+      "<+01-1"} do
       assert.is_nil((zones.rule(bad)), bad)
     end
   end)
@@ -122,7 +128,9 @@ describe("iza.time calendar", function()
     assert.same({2025, 1}, {calendar.iso_week(calendar.days(2024, 12, 30))})
   end)
 
-  local function added(text, by, zone) return time.rfc3339(time.add(time.parse(text), by, zone), zone) end
+  local function added(text, by, zone)
+    return time.rfc3339(time.add(time.parse(text), by, zone), zone)
+  end
 
   it("adds months and years with the day clamped", function()
     assert.equal("2024-02-29T10:00:00Z", added("2024-01-31T10:00:00Z", {months = 1}))
@@ -134,17 +142,24 @@ describe("iza.time calendar", function()
   end)
 
   it("keeps the time of day over days and real time over hours", function()
-    assert.equal("2024-03-31T12:00:00+02:00", added("2024-03-30T12:00:00+01:00", {days = 1}, "Europe/Paris"))
-    assert.equal("2024-03-31T13:00:00+02:00", added("2024-03-30T12:00:00+01:00", {hours = 24}, "Europe/Paris"))
-    assert.equal("2024-03-31T03:30:00+02:00", added("2024-03-30T02:30:00+01:00", {days = 1}, "Europe/Paris"))
-    assert.equal("2024-10-27T02:30:00+01:00", added("2024-10-28T02:30:00+01:00", {days = -1}, "Europe/Paris"))
-    assert.equal("2024-10-27T02:30:00+02:00", added("2024-10-26T02:30:00+02:00", {days = 1}, "Europe/Paris"))
+    assert.equal("2024-03-31T12:00:00+02:00", added("2024-03-30T12:00:00+01:00", {days = 1},
+      "Europe/Paris"))
+    assert.equal("2024-03-31T13:00:00+02:00", added("2024-03-30T12:00:00+01:00", {hours = 24},
+      "Europe/Paris"))
+    assert.equal("2024-03-31T03:30:00+02:00", added("2024-03-30T02:30:00+01:00", {days = 1},
+      "Europe/Paris"))
+    assert.equal("2024-10-27T02:30:00+01:00", added("2024-10-28T02:30:00+01:00", {days = -1},
+      "Europe/Paris"))
+    assert.equal("2024-10-27T02:30:00+02:00", added("2024-10-26T02:30:00+02:00", {days = 1},
+      "Europe/Paris"))
     assert.equal(1.75, time.add(0.5, {seconds = 1.25}))
   end)
 
   it("refuses dates that do not exist", function()
-    for _, d in ipairs {{year = 2023, month = 2, day = 29}, {year = 2023, month = 13}, {year = 2023, day = 0},
-      {year = 2023, hour = 24}, {year = 2023, min = 60}, {year = 2023, sec = 60}, {year = 2023.5}, {month = 1}} do
+    for _, d in ipairs {{year = 2023, month = 2, day = 29}, {year = 2023, month = 13},
+      {year = 2023, day = 0},
+      {year = 2023, hour = 24}, {year = 2023, min = 60}, {year = 2023, sec = 60}, {year = 2023.5},
+        {month = 1}} do
       local t, err = time.of(d)
       assert.is_nil(t)
       assert.equal("invalid", err.code)
@@ -169,14 +184,17 @@ describe("iza.time text", function()
     assert.equal(482196050.52, (time.parse "1985-04-12T23:20:50.52Z"))
     assert.same({851042397, -28800}, {time.parse "1996-12-19T16:39:57-08:00"})
     assert.equal("1991-01-01T00:00:00Z", time.rfc3339(time.parse "1990-12-31T23:59:60Z"))
-    assert.equal("1937-01-01T12:00:27+00:20", time.rfc3339(time.parse "1937-01-01T12:00:27.00+00:20"))
+    assert.equal("1937-01-01T12:00:27+00:20",
+      time.rfc3339(time.parse "1937-01-01T12:00:27.00+00:20"))
     assert.equal(0, (time.parse "1970-01-01 01:00:00+01:00"))
     assert.equal("integer", math.type((time.parse "1970-01-01T00:00:05.000z")))
   end)
 
   it("refuses what names no instant", function()
-    for _, bad in ipairs {"", "2024-01-01", "2024-01-01T00:00:00", "2024-02-30T00:00:00Z", "2024-01-01T24:00:00Z",
-      "2024-01-01T00:00:00.Z", "2024-01-01T00:00:61Z", "2024-01-01T00:00:00+0100", "2024-01-01T00:00:00+24:00",
+    for _, bad in ipairs {"", "2024-01-01", "2024-01-01T00:00:00", "2024-02-30T00:00:00Z",
+      "2024-01-01T24:00:00Z",
+      "2024-01-01T00:00:00.Z", "2024-01-01T00:00:61Z", "2024-01-01T00:00:00+0100",
+        "2024-01-01T00:00:00+24:00",
       "24-01-01T00:00:00Z", " 2024-01-01T00:00:00Z", "2024-01-01T00:00:00Zx"} do
       local t, err = time.parse(bad)
       assert.is_nil(t, bad)
@@ -187,7 +205,8 @@ describe("iza.time text", function()
   it("formats like strftime", function()
     local t = time.parse "2024-03-05T13:07:09.25Z"
     assert.equal("2024-03-05 13:07:09.250 +0000 UTC", time.format(t, "%F %T.%L %z %Z"))
-    assert.equal("Tue Tuesday Mar March  5 01 PM 065 2 2 10 24%", time.format(t, "%a %A %b %B %e %I %p %j %u %w %V %y%%"))
+    assert.equal("Tue Tuesday Mar March  5 01 PM 065 2 2 10 24%", time.format(t,
+      "%a %A %b %B %e %I %p %j %u %w %V %y%%"))
     assert.equal("250000 1709644029", time.format(t, "%f %s"))
     assert.equal("14:07", time.format(t, "%R", "Europe/Paris"))
     assert.has_error(function() time.format(t, "%Q") end)
@@ -196,7 +215,8 @@ describe("iza.time text", function()
 
   it("writes and reads HTTP dates", function()
     assert.equal("Sun, 06 Nov 1994 08:49:37 GMT", time.http(784111777))
-    for _, text in ipairs {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"} do
+    for _, text in ipairs {"Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+      "Sun Nov  6 08:49:37 1994"} do
       assert.equal(784111777, time.parse_http(text))
     end
     assert.is_nil((time.parse_http "Sun, 06 Foo 1994 08:49:37 GMT"))
@@ -205,7 +225,8 @@ describe("iza.time text", function()
   end)
 
   it("reads and writes durations", function()
-    for text, seconds in pairs {["250ms"] = 0.25, ["1h30m"] = 5400, ["3d"] = 259200, ["1.5s"] = 1.5, ["-2m"] = -120,
+    for text, seconds in pairs {["250ms"] = 0.25, ["1h30m"] = 5400, ["3d"] = 259200,
+      ["1.5s"] = 1.5, ["-2m"] = -120,
       ["1w"] = 604800, ["10us"] = 1e-5, ["5ns"] = 5e-9, ["1d12h"] = 129600} do
       assert.equal(seconds, time.duration(text), text)
       assert.equal(seconds, time.duration(time.format_duration(seconds)), text)
@@ -217,7 +238,8 @@ describe("iza.time text", function()
     assert.equal("0s", time.format_duration(0))
     assert.equal("100ms", time.format_duration(0.1))
     assert.equal("-1d", time.format_duration(-86400))
-    for _, bad in ipairs {"", "5", "h", "1m1h", "1h1h", "1 h", "1y", "-", "1h-5m", "1e3s", true, 0 / 0, "99999999w"} do
+    for _, bad in ipairs {"", "5", "h", "1m1h", "1h1h", "1 h", "1y", "-", "1h-5m", "1e3s", true,
+      0 / 0, "99999999w"} do
       assert.is_nil((time.duration(bad)), tostring(bad))
     end
   end)
