@@ -32,7 +32,7 @@ else
 B       = build/release
 PROGRAM = iza
 CFLAGS  = $(COMMON) -Werror -O2 -flto=auto -ffat-lto-objects
-LTO     = -flto=auto -O2
+LTO     = -flto=auto -Wno-maybe-uninitialized # across files it sees no longjmp: false alarms
 endif
 # Lua whole and exported, so that C rocks find its API; libcurl, OpenSSL and libedit are not linked:
 # the engine loads them on first use, and `iza hello.lua` starts like plain Lua.
@@ -75,7 +75,7 @@ need-test:
 
 # -- the program -------------------------------------------------------------------------------
 
-build: $(if $(wildcard engine/main.c),$(PROGRAM)) ## build ./iza (SAN=1: build/san/iza, ASan, UBSan)
+build: $(PROGRAM) ## build ./iza (SAN=1: build/san/iza, ASan, UBSan)
 
 OBJ := $(SRC:%.c=$(B)/%.o) $(B)/embed.o
 $(PROGRAM): $(OBJ) $(B)/sources
@@ -162,4 +162,4 @@ install: $(PROGRAM) ## install iza and its editor types under PREFIX (/usr/local
 clean: ## remove what was built
 	rm -rf build iza
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build/release build/san build/fuzz -name '*.d' 2>/dev/null)
