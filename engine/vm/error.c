@@ -24,6 +24,11 @@ bool iz_error_is(lua_State *L, int index) {
   return is;
 }
 
+void iz_error_mark(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_meta);
+  lua_setmetatable(L, -2);
+}
+
 void iz_push_err(lua_State *L, const char *code, const char *message, bool retryable) {
   lua_createtable(L, 0, 4);
   lua_pushstring(L, code);
@@ -34,8 +39,7 @@ void iz_push_err(lua_State *L, const char *code, const char *message, bool retry
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "retryable");
   }
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_meta);
-  lua_setmetatable(L, -2);
+  iz_error_mark(L);
 }
 
 int iz_push_error(lua_State *L, const iz_err *err) {

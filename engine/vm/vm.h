@@ -114,6 +114,8 @@ bool iz_error_is(lua_State *L, int index);
 /* Pushes the whole report of the error value at index, as script, REPL and server show it: message,
  * the failing line quoted, traceback, spawn chain. Never raises but for memory. */
 void iz_error_report(lua_State *L, int index);
+/* Makes the table on top an error object. */
+void iz_error_mark(lua_State *L);
 /* Lua: iza.error(code, message, retryable?) -> error object. */
 int iz_error_new(lua_State *L);
 /* Registers the error metatable of a new state. */
