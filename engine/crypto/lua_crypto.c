@@ -12,7 +12,7 @@ typedef bool encoder(iz_buf *out, const void *data, size_t n);
 typedef bool decoder(iz_buf *out, const char *s, size_t n, iz_err *err);
 
 static iz_digest_alg check_alg(lua_State *L, int arg) {
-  iz_digest_alg alg;
+  iz_digest_alg alg = IZ_SHA256;
   const char *name = luaL_checkstring(L, arg);
   if (!iz_digest_find(name, &alg))
     luaL_argerror(L, arg, "no such algorithm: md5, sha1, sha256, sha384, sha512");
