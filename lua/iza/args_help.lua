@@ -1,0 +1,197 @@
+--- What iza.args says to people and shells: help texts, usage lines, near misses, completion lists.
+local term = require "iza.term"
+
+local help = {}
+
+-- ---- near misses ----
+
+-- Edits (insert, delete, change, swap neighbours) between two short words.
+local function distance(a, b)
+  local before, last = nil, {}
+  for j = 0, #b do last[j] = j end
+  for i = 1, #a do
+    local row = {[0] = i}
+    for j = 1, #b do
+      local change = a:byte(i) == b:byte(j) and 0 or 1
+      row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + change)
+      local swapped = i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j)
+      if swapped then row[j] = math.min(row[j], before[j - 2] + 1) end
+    end
+    before, last = last, row
+  end
+  return last[#b]
+end
+
+--- The known word that was probably meant, or nil.
+--- Example: `help.nearest("--limt", {"--limit", "--out"})` --> "--limit"
+---@param word string
+---@param known string[]
+---@return string?
+function help.nearest(word, known)
+  if #word > 64 then return nil end
+  local best, least
+  for _, candidate in ipairs(known) do
+    local d = distance(word:lower(), candidate:lower())
+    local letters = #candidate:gsub("^%-+", "")
+    if d <= math.max(letters // 3, 1) and letters > 1 and (not least or d < least) then
+      best, least = candidate, d
+    end
+  end
+  return best
+end
+
+-- ---- help ----
+
+local function positional_form(p)
+  local form = "<" .. p.label .. ">" .. (p.rest and "..." or "")
+  return p.required and form or "[" .. form .. "]"
+end
+
+local function option_form(o)
+  return o.label .. (o.placeholder and " " .. o.placeholder or "")
+end
+
+local function name_of(specs)
+  local names = {}
+  for i, spec in ipairs(specs) do names[i] = spec.name end
+  return table.concat(names, " ")
+end
+
+--- One line on how to call it.
+--- Example: `help.usage{spec}` --> "usage: greet [options] <name>"
+---@param specs table[] the spec and the subcommands entered
+---@return string
+function help.usage(specs)
+  local spec = specs[#specs]
+  local parts = {"usage:", name_of(specs)}
+  local optional = false
+  for _, o in ipairs(spec.options) do
+    if o.required then parts[#parts + 1] = option_form(o) else optional = true end
+  end
+  if optional then table.insert(parts, 3, "[options]") end
+  if #spec.commands > 0 then parts[#parts + 1] = "<command>" end
+  for _, p in ipairs(spec.positionals) do parts[#parts + 1] = positional_form(p) end
+  return table.concat(parts, " ")
+end
+
+-- What a reader must know about a value besides its help text.
+local function notes(item)
+  local out = {}
+  if item.choices then out[#out + 1] = table.concat(item.choices, ", ") end
+  if item.required and item.flag ~= nil then out[#out + 1] = "required" end
+  if item.many then out[#out + 1] = "repeatable" end
+  if item.default ~= nil then out[#out + 1] = "default " .. tostring(item.default) end
+  if item.env then out[#out + 1] = "or " .. item.env end
+  return #out > 0 and "(" .. table.concat(out, "; ") .. ")" or nil
+end
+
+-- Breaks a text into lines of at most `width` columns.
+local function wrap(text, width)
+  local lines, line = {}, ""
+  for word in text:gmatch "%S+" do
+    local longer = line == "" and word or line .. " " .. word
+    if line ~= "" and term.width(longer) > width then
+      lines[#lines + 1], line = line, word
+    else
+      line = longer
+    end
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
+local LEFT, WIDTH = 30, 96
+
+local function add_rows(out, title, rows)
+  if #rows == 0 then return end
+  local left = 0
+  for _, row in ipairs(rows) do
+    if #row[1] <= LEFT then left = math.max(left, #row[1]) end
+  end
+  out[#out + 1] = "\n" .. term.style(title .. ":", "bold")
+  for _, row in ipairs(rows) do
+    local lines = wrap(row[2], math.min(term.columns() or WIDTH, WIDTH) - left - 4)
+    local first = term.pad(row[1], left)
+    if #row[1] > LEFT then
+      out[#out + 1] = "  " .. row[1]
+      first = (" "):rep(left)
+    end
+    for i, line in ipairs(lines) do
+      out[#out + 1] = ("  " .. (i == 1 and first or (" "):rep(left)) .. "  " .. line):gsub(" +$",
+        "")
+    end
+  end
+end
+
+local function described(item)
+  local parts = {}
+  if item.help then parts[1] = item.help end
+  parts[#parts + 1] = notes(item)
+  return table.concat(parts, " ")
+end
+
+local function option_rows(spec)
+  local rows = {}
+  for _, o in ipairs(spec.options) do
+    local form = table.concat(o.names, ", ")
+    if o.names[1]:sub(1, 2) == "--" then form = "    " .. form end
+    if o.flag and o.default == true then form = form:gsub("%-%-", "--[no-]", 1) end
+    rows[#rows + 1] = {form .. (o.placeholder and " " .. o.placeholder or ""), described(o)}
+  end
+  return rows
+end
+
+--- The text of --help.
+---@param specs table[] the spec and the subcommands entered
+---@return string
+function help.text(specs)
+  local spec = specs[#specs]
+  local out = {help.usage(specs)}
+  if spec.about then out[#out + 1] = "\n" .. spec.about end
+  local commands, positionals = {}, {}
+  for _, c in ipairs(spec.commands) do commands[#commands + 1] = {c.name, c.about or ""} end
+  for _, p in ipairs(spec.positionals) do
+    positionals[#positionals + 1] = {p.label .. (p.rest and "..." or ""), described(p)}
+  end
+  add_rows(out, "commands", commands)
+  add_rows(out, "arguments", positionals)
+  add_rows(out, "options", option_rows(spec))
+  if spec.examples then
+    out[#out + 1] = "\n" .. term.style("examples:", "bold")
+    for _, example in ipairs(spec.examples) do out[#out + 1] = "  " .. example end
+  end
+  return table.concat(out, "\n")
+end
+
+-- ---- completion ----
+
+--- Those of the words that begin with `start`, sorted.
+---@param words string[]
+---@param start string
+---@return string[]
+function help.starting(words, start)
+  local out = {}
+  for _, word in ipairs(words) do
+    if word:sub(1, #start) == start then out[#out + 1] = word end
+  end
+  table.sort(out)
+  return out
+end
+
+--- All words that iza.args would take next.
+---@param state table
+---@return string[]
+function help.next_words(state)
+  local out = {}
+  for _, command in ipairs(state.spec.commands) do out[#out + 1] = command.name end
+  local item = state.spec.positionals[1]
+  for _, choice in ipairs(item and item.choices or {}) do out[#out + 1] = choice end
+  local seen = {}
+  for _, option in pairs(state.by_name) do
+    if not seen[option] then out[#out + 1] = option.label end
+    seen[option] = true
+  end
+  return out
+end
+
+return help
