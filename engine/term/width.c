@@ -3,6 +3,8 @@
 
 #include "base/utf8.h"
 
+#include <locale.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <wchar.h>
 
@@ -75,17 +77,34 @@ static cluster next_cluster(const char *s, size_t n) {
   return c;
 }
 
+/* wcwidth asks the thread's locale, so it is lent a UTF-8 one; made at first use, to cost a script
+ * that never lays text out nothing. */
+static locale_t utf8;
+
+static void make_locale(void) {
+  utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
+static locale_t enter_utf8(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_locale);
+  return uselocale(utf8);
+}
+
 size_t iz_text_width(const char *s, size_t n) {
+  locale_t before = enter_utf8();
   size_t columns = 0;
   for (size_t i = 0; i < n;) {
     cluster c = next_cluster(s + i, n - i);
     columns += c.columns;
     i += c.bytes;
   }
+  uselocale(before);
   return columns;
 }
 
 size_t iz_text_fit(const char *s, size_t n, size_t columns) {
+  locale_t before = enter_utf8();
   size_t i = 0;
   while (i < n) {
     cluster c = next_cluster(s + i, n - i);
@@ -93,6 +112,7 @@ size_t iz_text_fit(const char *s, size_t n, size_t columns) {
     columns -= c.columns;
     i += c.bytes;
   }
+  uselocale(before);
   return i;
 }
 

@@ -1,7 +1,7 @@
 /* width.h -- how many columns a text takes on a terminal.
  *
  * Columns per character come from the C library's wcwidth, which follows Unicode (East Asian Width,
- * combining marks) and needs LC_CTYPE set to a UTF-8 locale. On top of it: colour sequences
+ * combining marks), in the locale C.UTF-8 whatever the program's is. On top of it: colour sequences
  * (ESC [ ... m) take none; characters joined by U+200D, a skin tone and the second half of a flag
  * belong to the emoji before them; U+FE0F makes a narrow symbol wide. Bytes that are not UTF-8 and
  * control characters count one, as the mark that is shown in their place.

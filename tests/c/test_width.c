@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <locale.h>
 #include <string.h>
 
 static size_t width(const char *s) {
@@ -69,7 +68,6 @@ static void test_clean(void **state) {
 }
 
 int main(void) {
-  setlocale(LC_CTYPE, "C.UTF-8");
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_columns),
       cmocka_unit_test(test_every_cut),
