@@ -102,6 +102,7 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 }
 
 /* Before each sending of the request: a second one means that a kept connection was dead. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port) {
   (void)ip, (void)local_ip, (void)port, (void)local_port;
   iz_transfer *t = arg;

@@ -172,8 +172,9 @@ static inline void *serve_visit(void *arg) {
       buf[n] = 0;
       continue;
     }
-    char path[256] = "";
-    sscanf(buf, "%*s %255s", path);
+    char path[256];
+    const char *from = strchr(buf, ' ') + 1;
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(from, " "), from);
     atomic_fetch_add(&v->server->requests, 1);
     int open = atomic_fetch_add(&v->server->open, 1) + 1;
     int most = atomic_load(&v->server->most_open);
