@@ -64,10 +64,34 @@ static void finish(iz_fiber *f, int status) {
   iz_scope *scope = f->task.scope;
   f->failed = status != LUA_OK;
   f->cancelled = f->failed && (f->task.flags & IZ_TASK_CANCELLED) && !f->limit;
-  if (f->failed && !f->cancelled && !f->task.joiners.head) keep_failure(f, scope);
+  bool awaited = f->crossing || f->task.joiners.head;
+  if (f->failed && !f->cancelled && !awaited) keep_failure(f, scope);
   iz_timer_stop(f->vm->loop, &f->timer);
   iz_task_done(&f->task);
-  if (!f->held_by) release(f);
+  if (!f->held_by && !f->pinned) release(f);
+  iz_vm *vm = f->vm;
+  if (--vm->fibers == 0 && vm->on_idle) vm->on_idle(vm);
+}
+
+void iz_fiber_unpin(iz_fiber *f) {
+  f->pinned = false;
+  if (f->task.flags & IZ_TASK_DONE) release(f);
+}
+
+/* Its scope, the waiting fiber's own, ends it. */
+static void stop_crossing(iz_wait *w) {
+  iz_fiber *me = IZ_OUTER(w, iz_fiber, wait.wait);
+  iz_waitlist_remove(&me->wait);
+  iz_fiber_unpin((iz_fiber *)me->ctx);
+}
+
+int iz_fiber_await(lua_State *L, iz_fiber *f, lua_KFunction k) {
+  iz_fiber *me = iz_vm_of(L)->current;
+  me->ctx = (lua_KContext)f; /* stop_crossing may come before the wait begins */
+  iz_waitlist_add(&f->task.joiners, &me->wait);
+  me->wait.wait.ask = NULL;
+  me->wait.wait.cancel = stop_crossing;
+  return iz_await(L, &me->wait.wait, k, (lua_KContext)f);
 }
 
 static void step(iz_task *t) {
@@ -219,6 +243,7 @@ iz_fiber *iz_fiber_spawn(lua_State *L, int nargs, iz_scope *scope, uint32_t flag
   lua_xmove(L, f->co, nargs + 1);
   f->nargs = nargs + 1;
   f->task.shielded = shielded;
+  vm->fibers++;
   iz_task_start(vm->loop, &f->task, scope, step, flags);
   return f;
 }

@@ -59,10 +59,12 @@ WEAK int iz_open_term(lua_State *L);
 WEAK int iz_open_zone(lua_State *L);
 WEAK int iz_open_exec(lua_State *L);
 WEAK int iz_open_fs(lua_State *L);
+int iz_open_isolate(lua_State *L);
 
 static const c_module c_modules[] = {
     {"iza.core.task", iz_open_task},
     {"iza.core.clock", iz_open_clock},
+    {"iza.core.isolate", iz_open_isolate},
     {"iza.core.json", iz_open_json},
     {"iza.core.csv", iz_open_csv},
     {"iza.core.http_server", iz_open_http_server},
@@ -211,12 +213,40 @@ static int l_require(lua_State *L) {
 
 /* ---- the global iza ---- */
 
-/* Fields that live together in one module. */
-static const char *home_of(const char *key) {
-  static const char *const in_task[] = {"all", "race", "timeout", "channel", "select"};
-  for (size_t i = 0; i < sizeof in_task / sizeof *in_task; i++)
-    if (!strcmp(key, in_task[i])) return "iza.task";
-  return NULL;
+static bool is_one_of(const char *word, const char *const *list) {
+  for (; *list; list++)
+    if (!strcmp(word, *list)) return true;
+  return false;
+}
+
+const char *iz_modules_home(const char *key) {
+  static const char *const in_task[] = {"all", "race", "timeout", "channel", "select", NULL};
+  return is_one_of(key, in_task) ? "iza.task" : NULL;
+}
+
+bool iz_modules_is_native(const char *name) {
+  static const char *const native[] = {"iza.task", "iza.json",     "iza.time",
+                                       "iza.url",  "iza.template", NULL};
+  return is_one_of(name, native);
+}
+
+bool iz_modules_native(lua_State *L, const char *name) {
+  static const char *const parts[] = {"iza.fail",
+                                      "iza.calendar",
+                                      "iza.duration",
+                                      "iza.zone",
+                                      "iza.template_compile",
+                                      "iza.core.task",
+                                      "iza.core.clock",
+                                      "iza.core.json",
+                                      "iza.core.zone",
+                                      "iza.template_html",
+                                      NULL};
+  if (!iz_modules_is_native(name) && !is_one_of(name, parts)) return false;
+  if (iz_modules_load(L, name)) return true;
+  lua_CFunction open = find_core(name);
+  if (open) lua_pushcfunction(L, open);
+  return open != NULL;
 }
 
 /* Stack: iza, key, module. */
@@ -232,7 +262,7 @@ static int field_loaded(lua_State *L, int status, lua_KContext shared) {
 
 static int iza_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
-  const char *key = lua_tostring(L, 2), *home = home_of(key);
+  const char *key = lua_tostring(L, 2), *home = iz_modules_home(key);
   lua_settop(L, 2);
   const char *module = home ? home : lua_pushfstring(L, "iza.%s", key);
   if (!home && strchr(key, '.')) return 0;

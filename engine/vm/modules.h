@@ -15,4 +15,13 @@ void iz_modules_develop(lua_State *L, const char *dir);
  * A syntax error raises. */
 bool iz_modules_load(lua_State *L, const char *name);
 
+/* ---- for isolates ---- */
+
+/* The module in which the field iza.KEY lives when it has none of its own ("all": "iza.task"). */
+const char *iz_modules_home(const char *key);
+/* May code in an isolate have this module inside its own state? */
+bool iz_modules_is_native(const char *name);
+/* Pushes the loader of a native module or of what one needs; false: there is none. */
+bool iz_modules_native(lua_State *L, const char *name);
+
 #endif

@@ -1,4 +1,5 @@
-/* run.h -- a main state from start to end: open it, run one entry as its main task, drain, close. */
+/* run.h -- a main state from start to end: open it, run one entry as its main task, drain, close.
+ */
 #ifndef IZ_RUN_H
 #define IZ_RUN_H
 
@@ -10,8 +11,8 @@ typedef struct iz_run {
   void *ctx;
 } iz_run;
 
-/* Runs it and returns the process's exit status: 0, 1 after an error (reported on stderr), 130 after
- * Ctrl-C, or what os.exit was given. */
+/* Runs it and returns the process's exit status: 0, 1 after an error (reported on stderr), 130
+ * after Ctrl-C, or what os.exit was given. */
 int iz_run_main(const iz_run *run);
 
 #endif

@@ -41,7 +41,9 @@ struct iz_fiber {
   bool permit;                 /* unpark came before park */
   bool failed;                 /* ended with an error, which is on co's stack */
   bool cancelled;              /* it failed because it was cancelled */
-  iz_scope *held_by;           /* the scope whose `failure` it is */
+  bool crossing;     /* another state waits for it: never raised or reported in this one */
+  bool pinned;       /* anchored past its end, until iz_fiber_unpin */
+  iz_scope *held_by; /* the scope whose `failure` it is */
 };
 
 struct iz_vm {
@@ -54,6 +56,8 @@ struct iz_vm {
   size_t mem_used, mem_limit;  /* bytes; limit 0 = none */
   bool mem_hit;                /* the limit refused an allocation since it was last looked at */
   int cpu_slices;              /* budget between waits in 10 ms slices; 0 = none (main state) */
+  int fibers;                  /* that live in it */
+  void (*on_idle)(iz_vm *vm);  /* the last of them ended */
   void (*on_failure)(iz_vm *vm, iz_fiber *f); /* a fiber failed and nobody joined it */
   void *owner;                                /* the isolate, for vm/isolate.c */
 };
@@ -82,10 +86,14 @@ void iz_fiber_open(lua_State *L);
 /* Makes a fiber of the function and its nargs arguments on top of L's stack (popped), in `scope`.
  * Pushes the fiber's userdata, which anchors it while it lives. Raises on memory. */
 iz_fiber *iz_fiber_spawn(lua_State *L, int nargs, iz_scope *scope, uint32_t flags);
+/* Suspends the running fiber of L until f, a fiber of another state that was spawned with
+ * `crossing` and `pinned` set, is over; then runs k with f as its context, which must unpin it. */
+int iz_fiber_await(lua_State *L, iz_fiber *f, lua_KFunction k);
+void iz_fiber_unpin(iz_fiber *f);
 /* The fiber behind an argument; raises if it is none. */
 iz_fiber *iz_check_fiber(lua_State *L, int arg);
-/* Pushes where the running fiber was spawned, a line a generation; false (nothing pushed) when it is
- * the main one or none runs. */
+/* Pushes where the running fiber was spawned, a line a generation; false (nothing pushed) when it
+ * is the main one or none runs. */
 bool iz_fiber_push_origin(lua_State *L);
 /* Pushes the error a failed fiber ended with (an error object). */
 void iz_fiber_push_error(lua_State *L, iz_fiber *f);

@@ -1,0 +1,295 @@
+/* isolate.c -- making isolates, calling into them: see isolate.h. bridge.c is the way out.
+ *
+ * The two directions are the same: copy the arguments, spawn a fiber in the other state inside the
+ * caller's own scope (so that cancelling reaches it), await it, copy the results.
+ */
+#include "vm/isolate.h"
+
+#include "vm/bridge.h"
+#include "vm/copy.h"
+#include "vm/sandbox.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#define ISOLATE "iza.isolate"
+#define DEFAULT_MEMORY (64 << 20)
+#define SLICE_NS 10000000
+
+static char key_programs;
+
+static iz_isolate *check_isolate(lua_State *L) {
+  iz_isolate *iso = luaL_checkudata(L, 1, ISOLATE);
+  if (!iso->vm) luaL_error(L, "the isolate is closed");
+  return iso;
+}
+
+/* ---- loading programs ---- */
+
+typedef struct source {
+  const char *text, *name;
+  size_t size;
+  lua_State *home; /* its stack index `modules` holds name -> source, or nil */
+  int modules;
+} source;
+
+/* Compiles the modules into the table on top. Each is {source, chunk name}. */
+static void load_modules(lua_State *L, const source *s) {
+  lua_State *home = s->home;
+  for (lua_pushnil(home); lua_next(home, s->modules); lua_pop(home, 1)) {
+    lua_rawgeti(home, -1, 1);
+    lua_rawgeti(home, -2, 2);
+    size_t n;
+    const char *name = lua_tostring(home, -4), *text = lua_tolstring(home, -2, &n);
+    const char *chunk = lua_tostring(home, -1);
+    if (!name || !text || !chunk) luaL_error(L, "a module must be {source, chunk name}");
+    lua_pushstring(L, name);
+    iz_sandbox_compile(L, text, n, chunk);
+    lua_rawset(L, -3);
+    lua_pop(home, 2);
+  }
+}
+
+/* Protected in the isolate. Stores {program, modules}; returns its number. */
+static int load_program(lua_State *L) {
+  const source *s = lua_touserdata(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_programs);
+  lua_createtable(L, 2, 0);
+  iz_sandbox_compile(L, s->text, s->size, s->name);
+  lua_rawseti(L, -2, 1);
+  lua_createtable(L, 0, 0);
+  if (s->modules) load_modules(L, s);
+  lua_rawseti(L, -2, 2);
+  lua_pushinteger(L, luaL_ref(L, -2));
+  return 1;
+}
+
+/* isolate:load(source, name, modules?) */
+static int l_load(lua_State *L) {
+  iz_isolate *iso = check_isolate(L);
+  source s = {.home = L};
+  s.text = luaL_checklstring(L, 2, &s.size);
+  s.name = luaL_optstring(L, 3, "=program");
+  s.modules = lua_istable(L, 4) ? 4 : 0;
+  lua_settop(L, 4);
+  luaL_checkstack(L, 8, NULL);
+  lua_State *I = iso->vm->L;
+  lua_pushcfunction(I, load_program);
+  lua_pushlightuserdata(I, &s);
+  int status = lua_pcall(I, 1, 1, 0);
+  lua_settop(L, 4);
+  if (status == LUA_OK) {
+    lua_pushinteger(L, lua_tointeger(I, -1));
+    lua_pop(I, 1);
+    return 1;
+  }
+  iz_err err;
+  iz_fail(&err, status == LUA_ERRMEM ? "oom" : "syntax", "%s", lua_tostring(I, -1));
+  lua_pop(I, 1);
+  return iz_push_error(L, &err);
+}
+
+/* isolate:unload(program): forgets it; calls that run keep what they run. */
+static int l_unload(lua_State *L) {
+  iz_isolate *iso = check_isolate(L);
+  lua_Integer program = luaL_checkinteger(L, 2);
+  lua_State *I = iso->vm->L;
+  lua_rawgetp(I, LUA_REGISTRYINDEX, &key_programs);
+  luaL_unref(I, -1, (int)program);
+  lua_pop(I, 1);
+  return 0;
+}
+
+/* ---- running one: inside the isolate, as a fiber ---- */
+
+/* Stack: entry, args..., module; what is left to do is call it. */
+static int run_over(lua_State *L, int status, lua_KContext base) {
+  (void)status;
+  return lua_gettop(L) - (int)base;
+}
+
+static int run_entry(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  if (!lua_isnil(L, 1)) {
+    if (!lua_istable(L, -1))
+      return luaL_error(L, "the program returned no table to find '%s' in", lua_tostring(L, 1));
+    lua_getfield(L, -1, lua_tostring(L, 1));
+    lua_remove(L, -2);
+    if (lua_isnil(L, -1))
+      return luaL_error(L, "the program has no function '%s'", lua_tostring(L, 1));
+  } else if (!lua_isfunction(L, -1)) {
+    return 1; /* its value is the result */
+  }
+  lua_insert(L, 2);
+  int n = lua_gettop(L) - 2;
+  lua_callk(L, n, LUA_MULTRET, 1, run_over);
+  return run_over(L, LUA_OK, 1);
+}
+
+/* Stack: program, modules, entry, args... */
+static int run_program(lua_State *L) {
+  iz_sandbox_env(L, 2);
+  lua_replace(L, 2);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_remove(L, 2);
+  lua_remove(L, 1);
+  lua_callk(L, 1, 1, 0, run_entry);
+  return run_entry(L, LUA_OK, 0);
+}
+
+typedef struct spawning {
+  int program;
+  int nargs; /* entry and arguments, on the isolate's stack below */
+  iz_scope *scope;
+  iz_fiber *fiber;
+} spawning;
+
+/* Protected in the isolate. Stack: spawning, entry, args... */
+static int spawn_run(lua_State *L) {
+  spawning *s = lua_touserdata(L, 1);
+  int n = lua_gettop(L) - 1;
+  luaL_checkstack(L, 8, NULL);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_programs);
+  if (lua_rawgeti(L, -1, s->program) != LUA_TTABLE) return luaL_error(L, "no such program");
+  lua_pushcfunction(L, run_program);
+  lua_rawgeti(L, -2, 1);
+  lua_rawgeti(L, -3, 2);
+  for (int i = 0; i < n; i++) lua_pushvalue(L, 2 + i);
+  s->fiber = iz_fiber_spawn(L, n + 2, s->scope, 0);
+  s->fiber->crossing = s->fiber->pinned = true;
+  return 0;
+}
+
+static int call_over(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  iz_copy_rules rules = iz_bridge_outward(lua_touserdata(L, 1));
+  return iz_bridge_take(L, (iz_fiber *)ctx, &rules);
+}
+
+/* isolate:call(program, entry, ...) */
+static int l_call(lua_State *L) {
+  iz_isolate *iso = check_isolate(L);
+  spawning s = {.program = (int)luaL_checkinteger(L, 2), .nargs = lua_gettop(L) - 2};
+  if (s.nargs < 1) {
+    lua_pushnil(L);
+    s.nargs = 1;
+  }
+  iz_await_check(L);
+  lua_State *I = iso->vm->L;
+  s.scope = &iz_lua_task(L)->own;
+  iz_err err;
+  iz_copy_rules rules = iz_bridge_inward(iso);
+  luaL_checkstack(I, 8, NULL);
+  lua_pushcfunction(I, spawn_run);
+  lua_pushlightuserdata(I, &s);
+  if (!iz_copy(L, I, s.nargs, &rules, &err)) {
+    lua_pop(I, 2);
+    return iz_raise(L, &err);
+  }
+  if (lua_pcall(I, s.nargs + 1, 0, 0) != LUA_OK) {
+    iz_fail(&err, "isolate", "%s", lua_tostring(I, -1));
+    lua_pop(I, 1);
+    return iz_raise(L, &err);
+  }
+  iz_bridge_anchor(iso, true);
+  return iz_fiber_await(L, s.fiber, call_over);
+}
+
+/* ---- life ---- */
+
+static int open_isolate(lua_State *L) {
+  iz_sandbox_open(L);
+  iz_bridge_open(L);
+  lua_createtable(L, 1, 0);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_programs);
+  return 0;
+}
+
+/* No task runs in it any more: the collector may have it. */
+static void on_idle(iz_vm *vm) {
+  iz_bridge_anchor(vm->owner, false);
+}
+
+static void close_isolate(iz_isolate *iso) {
+  if (!iso->vm) return;
+  iz_vm_free(iso->vm);
+  iso->vm = NULL;
+}
+
+static int64_t option(lua_State *L, const char *name, int64_t (*read)(lua_State *, int),
+                      int64_t fallback) {
+  int64_t v = lua_getfield(L, 1, name) == LUA_TNIL ? fallback : read(L, lua_gettop(L));
+  lua_pop(L, 1);
+  return v;
+}
+
+/* new{memory=, cpu=, bridge=} */
+static int l_new(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  int64_t memory = option(L, "memory", iz_check_size, DEFAULT_MEMORY);
+  int64_t cpu = option(L, "cpu", iz_check_duration, 1000000000);
+  iz_vm *home = iz_vm_of(L);
+  iz_isolate *iso = lua_newuserdatauv(L, sizeof *iso, 2);
+  memset(iso, 0, sizeof *iso);
+  iso->home = home;
+  luaL_setmetatable(L, ISOLATE);
+  lua_getfield(L, 1, "bridge");
+  lua_setiuservalue(L, -2, 1);
+  lua_createtable(L, 0, 0);
+  lua_setiuservalue(L, -2, 2); /* its handles: number -> object */
+  iso->vm = iz_vm_new(home->loop, 0);
+  if (!iso->vm) return luaL_error(L, "not enough memory");
+  iso->vm->owner = iso;
+  lua_State *I = iso->vm->L;
+  lua_pushcfunction(I, open_isolate);
+  if (lua_pcall(I, 0, 0, 0) != LUA_OK) {
+    lua_pushfstring(L, "cannot open the isolate: %s", lua_tostring(I, -1));
+    iz_vm_free(iso->vm);
+    iso->vm = NULL;
+    return lua_error(L);
+  }
+  iso->vm->on_idle = on_idle;
+  iso->vm->mem_limit = (size_t)memory;
+  iso->vm->cpu_slices = (int)((cpu + SLICE_NS - 1) / SLICE_NS);
+  iz_bridge_remember(L, iso, -1);
+  return 1;
+}
+
+static int l_close(lua_State *L) {
+  iz_isolate *iso = luaL_checkudata(L, 1, ISOLATE);
+  if (iso->vm && iso->vm->fibers)
+    return luaL_error(L, "the isolate still runs %d tasks", iso->vm->fibers);
+  close_isolate(iso);
+  return 0;
+}
+
+static int isolate_gc(lua_State *L) {
+  close_isolate(luaL_checkudata(L, 1, ISOLATE));
+  return 0;
+}
+
+static int l_stats(lua_State *L) {
+  iz_isolate *iso = check_isolate(L);
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, (lua_Integer)iso->vm->mem_used);
+  lua_setfield(L, -2, "memory");
+  lua_pushinteger(L, iso->vm->fibers);
+  lua_setfield(L, -2, "running");
+  return 1;
+}
+
+int iz_open_isolate(lua_State *L) {
+  static const luaL_Reg methods[] = {{"load", l_load},   {"unload", l_unload}, {"call", l_call},
+                                     {"close", l_close}, {"stats", l_stats},   {NULL, NULL}};
+  luaL_newmetatable(L, ISOLATE);
+  lua_pushcfunction(L, isolate_gc);
+  lua_setfield(L, -2, "__gc");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_new);
+  lua_setfield(L, -2, "new");
+  return 1;
+}
