@@ -240,11 +240,11 @@ void iz_loop_turn(iz_loop *loop, bool wait) {
   if (loop->stopped) return;
   bool idle = wait && !runnable(loop) && loop->refs > 0;
   if (idle && iz_clock_is_virtual()) {
-    event_base_loop(loop->base, EVLOOP_NONBLOCK);
+    event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
     if (!runnable(loop) && jump(loop)) idle = false;
   }
   if (idle) set_tick(loop);
-  event_base_loop(loop->base, idle ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+  event_base_loop(loop->base, idle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 bool iz_loop_run(iz_loop *loop) {
