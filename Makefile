@@ -99,7 +99,16 @@ $(B)/embed.o: $(B)/embed.S $(ASSETS) | need-build
 
 # -- tests -------------------------------------------------------------------------------------
 
-# The engine without main(), for test programs: each takes what it uses.
+# The engine without main(), linked without LTO: that takes a moment, not seconds.
+ENGINE := $(LIB:%.c=$(B)/%.o) $(B)/embed.o
+
+$(B)/tests/c/%: $(B)/tests/c/%.o $(ENGINE) $(B)/sources | need-test
+	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $(filter %.o,$^) $(LDLIBS) -lcmocka -o $@
+
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(ENGINE) $(B)/sources
+	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $(filter %.o,$^) $(LDLIBS) -o $@
+
+programs: each takes what it uses.
 $(B)/libiza.a: $(LIB:%.c=$(B)/%.o) $(B)/embed.o $(B)/sources
 	@rm -f $@
 	$(call Q,ar   $@) ar rcs $@ $(filter %.o,$^)
@@ -129,12 +138,9 @@ fuzz: $(FUZZ:%=build/fuzz/bin/%) ## fuzz each target for SECONDS=30, starting fr
 build/fuzz/%.o: %.c Makefile | need-test
 	@mkdir -p $(@D)
 	$(call Q,cc   $<) clang $(FUZZ_CFLAGS) -c $< -o $@
-build/fuzz/libiza.a: $(LIB:%.c=build/fuzz/%.o) $(B)/embed.o $(B)/sources
-	@rm -f $@
-	$(call Q,ar   $@) ar rcs $@ $(filter %.o,$^)
-build/fuzz/bin/%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libiza.a
+build/fuzz/bin/%: build/fuzz/tests/fuzz/fuzz_%.o $(LIB:%.c=build/fuzz/%.o) $(B)/embed.o $(B)/sources
 	@mkdir -p $(@D)
-	$(call Q,link $@) clang -fsanitize=fuzzer,address,undefined $^ $(LDLIBS) -o $@
+	$(call Q,link $@) clang -fsanitize=fuzzer,address,undefined $(filter %.o,$^) $(LDLIBS) -o $@
 
 # -- the rest ----------------------------------------------------------------------------------
 
@@ -150,9 +156,17 @@ build/lint/%.tidy: %.c $(HEADERS) .clang-tidy Makefile | need-test
 lint: need-test $(TIDY) ## format, clang-tidy, luacheck, banned functions, layering, file sizes
 	@.ci/lint.sh
 
-bench: $(PROGRAM) ## measure against the peers of deps-bench: a line each, with its ratio
+# bench_NAME.c measures parts of the engine and is built like the program; peer_NAME.c is a plain
+# program to be measured against.
+BENCH := $(wildcard tests/bench/*.c)
+bench: $(PROGRAM) $(BENCH:%.c=$(B)/%) ## measure against the peers of deps-bench (ONLY=text picks)
 	@.ci/deps.sh check bench
-	@./iza tests/bench/run.lua
+	@tests/bench/run.sh
+
+$(B)/tests/bench/bench_%: $(B)/tests/bench/bench_%.o $(ENGINE) $(B)/sources
+	$(call Q,link $@) $(CC) $(CFLAGS) $(LTO) $(filter %.o,$^) $(LDLIBS) -o $@
+$(B)/tests/bench/peer_%: $(B)/tests/bench/peer_%.o
+	$(call Q,link $@) $(CC) $(CFLAGS) $^ -lcurl -levent_core -llua5.4 -lm -o $@
 
 install: $(PROGRAM) ## install iza and its editor types under PREFIX (/usr/local)
 	install -D -m 755 iza $(DESTDIR)$(PREFIX)/bin/iza
