@@ -8,8 +8,8 @@
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-MAKEFLAGS += --no-builtin-rules
-ifeq (,$(filter -j%,$(MAKEFLAGS)))
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq (0,$(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)))
 MAKEFLAGS += -j$(shell nproc)
 endif
 
@@ -107,21 +107,6 @@ $(B)/tests/c/%: $(B)/tests/c/%.o $(ENGINE) $(B)/sources | need-test
 
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(ENGINE) $(B)/sources
 	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $(filter %.o,$^) $(LDLIBS) -o $@
-
-programs: each takes what it uses.
-$(B)/libiza.a: $(LIB:%.c=$(B)/%.o) $(B)/embed.o $(B)/sources
-	@rm -f $@
-	$(call Q,ar   $@) ar rcs $@ $(filter %.o,$^)
-
-$(B)/tests/c/%: $(B)/tests/c/%.o $(B)/libiza.a | need-test
-	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $^ $(LDLIBS) -lcmocka -o $@
-
-# A measurement in C (tests/bench/bench_NAME.c), optimised like the program.
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(B)/libiza.a
-	$(call Q,link $@) $(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
-
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/libiza.a
-	$(call Q,link $@) $(CC) $(CFLAGS) -fno-lto $^ $(LDLIBS) -o $@
 
 programs: build $(CTEST:%.c=$(B)/%) $(FUZZ:%=$(B)/tests/fuzz/%)
 
