@@ -169,10 +169,10 @@ local function reader_of(source, opts)
   return reader
 end
 
---- Iterates over rows: `row, line`. The source is a path, a reader, a function that returns the next
---- piece of text, or something with read(self, n) such as a response's body. What csv.open returns
---- as an error is raised here, and so is a bad row unless opts.on_error takes it. The file is
---- closed when the loop ends, however it ends.
+--- Iterates over rows: `row, line`. The source is a path, a reader, a function that returns the
+--- next piece of text, or something with read(self, n) such as a response's body. What csv.open
+--- returns as an error is raised here, and so is a bad row unless opts.on_error takes it. The
+--- reader is closed when the loop ends, however it ends.
 --- Example: `for row, line in csv.rows("leads.csv") do print(line, row.company) end`
 ---@param source string|iza.CsvReader|fun(): string?|table
 ---@param opts? iza.CsvReadOptions
@@ -184,7 +184,7 @@ end
 
 --- Iterates over the values of some columns, without a table for each row: the way to aggregate
 --- large files. An empty cell of a type other than string is false. Sources and errors as csv.rows.
---- Example: `for company, spend in csv.columns("leads.csv", {"company", "spend"}, {types = {spend = "number"}}) do total = total + (spend or 0) end`
+--- Example: `for name, n in csv.columns(path, {"name", "n"}, {types = {n = "integer"}}) do end`
 ---@param source string|iza.CsvReader|fun(): string?|table
 ---@param names (string|integer)[] 1 to 200 columns
 ---@param opts? iza.CsvReadOptions
@@ -218,7 +218,8 @@ end
 
 ---@class iza.CsvWriter
 ---@field write fun(self, row: table): true?, table? adds a row: strings, numbers, booleans, nil
----@field close fun(self): true|string|nil, table? puts the file in its place; for no target: the text
+---@field close fun(self): true|string|nil, table? puts the file in its place; without a target
+--- gives the text
 ---@field abort fun(self) forgets everything written
 
 --- Opens a writer. A path: rows go to a new file beside it, which takes its place at close(), when
@@ -226,7 +227,7 @@ end
 --- untouched. A function: called with pieces of text (it may return nil, err). nil: close() returns
 --- the text. Fails with an errno name.
 --- Example: `local w <close> = assert(csv.writer("out.csv", {columns = {"company", "score"}}))`
----@param target? string|fun(piece: string)|table a path, a function, or something with write(self, piece)
+---@param target? string|fun(piece: string)|table a path, a function, or anything with write
 ---@param opts? iza.CsvWriteOptions
 ---@return iza.CsvWriter? writer
 ---@return table? err
