@@ -2,7 +2,7 @@ std = "lua54"
 cache = true
 cache = "build/lint/luacheck"
 max_line_length = 100
-globals = { iza = {} }
+globals = { iza = { other_fields = true } }
 exclude_files = { "rocks/share", "rocks/lib" }
 
 files["tests/**/*_spec.lua"] = { std = "+busted" }
