@@ -429,6 +429,21 @@ static int l_spawn(lua_State *L) {
   return 1;
 }
 
+/* daemon(f, ...): a task that belongs to the program, not to the caller, and does not keep it
+ * alive. */
+static int l_daemon(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  iz_fiber_spawn(L, lua_gettop(L) - 1, &iz_vm_of(L)->root, IZ_TASK_DAEMON);
+  return 1;
+}
+
+/* report(err) -> the text a script would end with. */
+static int l_report(lua_State *L) {
+  luaL_checkany(L, 1);
+  iz_error_report(L, 1);
+  return 1;
+}
+
 static iz_scope *check_scope(lua_State *L) {
   iz_scope *scope = lua_touserdata(L, 1);
   if (!scope || !lua_getmetatable(L, 1)) luaL_typeerror(L, 1, "scope");
@@ -534,6 +549,8 @@ int iz_open_task(lua_State *L) {
   static const luaL_Reg functions[] = {{"sleep", l_sleep},
                                        {"spawn", l_spawn},
                                        {"scope", l_scope},
+                                       {"daemon", l_daemon},
+                                       {"report", l_report},
                                        {"now", l_now},
                                        {"seconds", l_seconds},
                                        {"park", l_park},

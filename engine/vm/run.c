@@ -71,6 +71,13 @@ static int exit_status(const state *s) {
   return s->status;
 }
 
+/* What does not keep the program alive gets a few turns to run its <close>. */
+static void end_daemons(const state *s) {
+  iz_scope_cancel(&s->vm->root);
+  for (int i = 0; i < 100 && !iz_scope_is_empty(&s->vm->root); i++)
+    iz_loop_turn(s->vm->loop, false);
+}
+
 int iz_run_main(const iz_run *run) {
   iz_err err;
   state s = {.run = run};
@@ -91,6 +98,7 @@ int iz_run_main(const iz_run *run) {
     s.status = 1;
   } else {
     iz_loop_run(loop);
+    end_daemons(&s);
   }
   iz_guard_stop();
   iz_pool_stop();

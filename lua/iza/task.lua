@@ -1,15 +1,15 @@
 --- Running things side by side: all, race, timeout, channel, select.
 --
--- Built on the primitives of the scheduler (spawn, scope, park, unpark). A parked task stands in the
--- queue of whatever may wake it; a channel keeps one queue of receivers and one of senders.
+--- Built on the primitives of the scheduler (spawn, scope, park, unpark). A parked task stands in the
+--- queue of whatever may wake it; a channel keeps one queue of receivers and one of senders.
 
 local core = require "iza.core.task"
 
 local M = {}
 
 --- Runs every function in a task of its own and returns their first results, in order.
--- When one fails, the others are cancelled and its error is raised.
--- Example: `local a, b = iza.all{function() return get(1) end, function() return get(2) end}`
+--- When one fails, the others are cancelled and its error is raised.
+--- Example: `local a, b = iza.all{function() return get(1) end, function() return get(2) end}`
 ---@param functions (fun(): any)[]
 ---@return any ...
 function M.all(functions)
@@ -24,8 +24,8 @@ function M.all(functions)
 end
 
 --- Runs the functions side by side and returns what the first to finish returned; the others are
--- cancelled. A failure also ends the race: it is raised.
--- Example: `local answer = iza.race{from_cache, from_server}`
+--- cancelled. A failure also ends the race: it is raised.
+--- Example: `local answer = iza.race{from_cache, from_server}`
 ---@param functions (fun(): any)[]
 ---@return any ...
 function M.race(functions)
@@ -46,7 +46,7 @@ function M.race(functions)
 end
 
 --- Runs f with a time limit. When time is up, what f waits for is cancelled.
--- Example: `local page, err = iza.timeout("3s", fetch_page)`
+--- Example: `local page, err = iza.timeout("3s", fetch_page)`
 ---@param duration number|string seconds, or "250ms", "5m"
 ---@param f fun(): any
 ---@return any ... what f returned; or nil and an error with code "timeout"
@@ -80,7 +80,7 @@ end
 
 local leaving = {__close = function(entry) entry.gone = true end}
 
--- Parks the running task in all the queues until one wakes it or the time is up.
+--- Parks the running task in all the queues until one wakes it or the time is up.
 local function wait_in(queues, seconds)
   local entry <close> = setmetatable({task = core.current()}, leaving)
   for _, waiters in ipairs(queues) do
@@ -90,7 +90,7 @@ local function wait_in(queues, seconds)
   core.park(seconds)
 end
 
--- Calls try until its first result is true, waiting in the queues between. False: time is up.
+--- Calls try until its first result is true, waiting in the queues between. False: time is up.
 local function attempt(queues, duration, try)
   local deadline = duration and core.now() + core.seconds(duration)
   while true do
@@ -110,7 +110,7 @@ Channel.__index = Channel
 Channel.__name = "channel"
 
 --- Makes a channel that holds up to n values; with 0 (the default) a sender waits for a receiver.
--- Example: `local jobs = iza.channel(16)`
+--- Example: `local jobs = iza.channel(16)`
 ---@param n? integer
 ---@return iza.Channel
 function M.channel(n)
@@ -121,7 +121,7 @@ function M.channel(n)
 end
 
 --- Sends a value; waits while the channel is full.
--- Example: `local ok, err = jobs:send({id = 7}, "1s")`
+--- Example: `local ok, err = jobs:send({id = 7}, "1s")`
 ---@param value any anything but nil
 ---@param duration? number|string give up after this long
 ---@return true|nil ok
@@ -141,7 +141,7 @@ function Channel:send(value, duration)
   return true
 end
 
--- done, value; a nil value says closed and empty.
+--- done, value; a nil value says closed and empty.
 local function take(channel)
   if channel.head > channel.tail then return channel.closed, nil end
   local value = channel.queue[channel.head]
@@ -151,7 +151,7 @@ local function take(channel)
   return true, value
 end
 
--- While a receiver stands at the channels, each has room for one value more.
+--- While a receiver stands at the channels, each has room for one value more.
 local wanting = {__close = function(channels)
   for _, channel in ipairs(channels) do channel.wanted = channel.wanted - 1 end
 end}
@@ -165,7 +165,7 @@ local function want(channels)
 end
 
 --- Receives the next value; waits while there is none.
--- Example: `local job, err = jobs:recv("5s")`
+--- Example: `local job, err = jobs:recv("5s")`
 ---@param duration? number|string give up after this long
 ---@return any value
 ---@return iza.Error? err code "closed" (and empty) or "timeout"
@@ -185,15 +185,15 @@ function Channel:close()
 end
 
 --- Iterates over what is sent until the channel is closed.
--- Example: `for job in jobs:each() do work(job) end`
+--- Example: `for job in jobs:each() do work(job) end`
 ---@return fun(): any
 function Channel:each()
   return function() return (self:recv()) end
 end
 
 --- Waits for the first of several channels to have a value.
--- Each case is {channel, f}; f(value) is called and its results are returned (without f: the value).
--- Example: `iza.select{{jobs, run}, {stop, finish}, timeout = "1s"}`
+--- Each case is {channel, f}; f(value) is called and its results are returned (without f: the value).
+--- Example: `iza.select{{jobs, run}, {stop, finish}, timeout = "1s"}`
 ---@param cases table
 ---@return any ... or nil and an error with code "timeout", or "closed" when all channels are
 function M.select(cases)

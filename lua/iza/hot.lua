@@ -1,0 +1,135 @@
+--- Hot reload: a file's value that follows its edits while the program serves.
+---
+--- A changed file is compiled and run aside. If that fails, the old value serves on and the error is
+--- shown with its line; else the new value takes over at once: new work takes it, work that runs keeps
+--- the functions it holds. State that must survive is named with iza.hot{name=, keep=}.
+
+local task = require "iza.core.task"
+local fail = require "iza.fail"
+
+local hot = {}
+
+---@class iza.HotFile
+---@field path string
+---@field value any what the file returned, as of its last good version
+---@field version integer 1, then one more a reload
+---@field error? iza.Error why the last edit is not live
+local File = {}
+File.__index = File
+File.__name = "hot file"
+File.__call = function(self) return self.value end
+
+local living = {} -- name -> {keep, dispose, accept}: the registrations of the code that serves
+local staged = {} -- coroutine -> registrations of a file that is being loaded in it
+
+-- The registrations of the load that runs in this task, if one does.
+local function current_stage() return staged[task.current()] end
+
+local function register(_, registration)
+  local name = registration.name or error("iza.hot needs a name", 2)
+  local old = living[name]
+  local entry = {keep = old and old.keep or registration.keep, dispose = registration.dispose,
+    accept = registration.accept}
+  if entry.keep == nil then entry.keep = {} end
+  local stage = current_stage()
+  if stage then
+    stage[name] = entry
+  else
+    if old and old.dispose then old.dispose(old.keep) end
+    living[name] = entry
+    if old and entry.accept then entry.accept(old.keep) end
+  end
+  return entry.keep
+end
+
+-- New code accepts the state first: if it cannot, nothing has changed yet.
+local function commit(stage)
+  for name, entry in pairs(stage) do
+    local old = living[name]
+    if old and entry.accept then entry.accept(old.keep) end
+  end
+  for name, entry in pairs(stage) do
+    local old = living[name]
+    living[name] = entry
+    if old and old.dispose then old.dispose(old.keep) end
+  end
+end
+
+local function load_aside(self)
+  local chunk, syntax = loadfile(self.path, "t")
+  if not chunk then error(task.error("syntax", syntax), 0) end
+  local stage, me = {}, task.current()
+  staged[me] = stage
+  local leave <close> = setmetatable({}, {__close = function() staged[me] = nil end})
+  local value = chunk(self.path)
+  if self.check then self.check(value) end
+  return value, stage
+end
+
+--- Loads the file again now, as an edit would.
+--- Example: `local ok, err = rules:reload()`
+---@return true? ok
+---@return iza.Error? err the old value serves on
+function File:reload()
+  local runner = task.spawn(function() return load_aside(self) end)
+  local ok, value, stage = pcall(runner.join, runner)
+  if not ok then
+    self.error = value
+    return nil, value
+  end
+  commit(stage)
+  self.value, self.error = value, nil
+  self.version = self.version + 1
+  if self.on_change then self.on_change(value) end
+  return true
+end
+
+--- A function that calls the named function of the file's present value: a route, a handler.
+--- Example: `routes = {["GET /"] = pages:fn "index"}`
+---@param name string
+---@return fun(...): any
+function File:fn(name)
+  return function(...)
+    local f = self.value[name]
+    if not f then error(("%s has no function '%s'"):format(self.path, name), 2) end
+    return f(...)
+  end
+end
+
+local function follow(self)
+  for _ in _G.iza.fs.watch(self.path):events() do
+    local ok, err = self:reload()
+    if not ok then
+      _G.iza.log.error("edit not taken, the old version serves on",
+        {file = self.path, error = task.report(err)})
+    end
+  end
+end
+
+--- Loads a Lua file and follows its edits.
+--- Example: `local rules = iza.hot.file "rules.lua"; print(rules.value.minimum)`
+---@param path string
+---@param options? {check?: fun(value: any), on_change?: fun(value: any), watch?: boolean} check raises on a value it refuses
+---@return iza.HotFile?
+---@return iza.Error? err the first load failed
+function hot.file(path, options)
+  options = options or {}
+  local self = setmetatable({path = path, version = 0, check = options.check,
+    on_change = options.on_change}, File)
+  local ok, err = self:reload()
+  if not ok then return fail(err.code or "error", "%s", task.report(err)) end
+  if options.watch ~= false then self.follower = task.daemon(function() follow(self) end) end
+  return self
+end
+
+--- Ends the following; the value stays.
+function File:close()
+  if self.follower then self.follower:cancel() end
+end
+File.__close = File.close
+
+--- iza.hot{name=, keep=, dispose=, accept=} inside a hot file: names a table that outlives its
+--- versions. `keep` is used the first time; later versions get the kept one. dispose(state) runs when
+--- the version is replaced, accept(state) of a new version before it takes over.
+--- Example: `local seen = iza.hot{name = "greeter.seen", keep = {}}`
+return setmetatable(hot, {__call = register})
