@@ -52,7 +52,8 @@ function capability.set(list, root)
 end
 
 local function denied(call, needed)
-  return fail("denied", "this code may not call iza.%s: it lacks the capability \"%s\"", call, needed)
+  return fail("denied", "this code may not call iza.%s: it lacks the capability \"%s\"", call,
+    needed)
 end
 
 local function check_http(set, call, target)

@@ -127,7 +127,8 @@ function code.snapshot_of(source, name, dirs)
   return snapshot
 end
 
---- Takes a snapshot of a file and of the modules it may require: those beside it, then those in dirs.
+--- Takes a snapshot of a file and of the modules it may require: those beside it, then those in
+--- dirs.
 --- Example: `local snapshot, err = code.snapshot("lua/agents/greeter.lua", {"lua"})`
 ---@param path string
 ---@param dirs? string[]

@@ -1,7 +1,9 @@
 --- Hot reload: a file's value that follows its edits while the program serves.
 ---
---- A changed file is compiled and run aside. If that fails, the old value serves on and the error is
---- shown with its line; else the new value takes over at once: new work takes it, work that runs keeps
+--- A changed file is compiled and run aside. If that fails, the old value serves on and the error
+--- is
+--- shown with its line; else the new value takes over at once: new work takes it, work that runs
+--- keeps
 --- the functions it holds. State that must survive is named with iza.hot{name=, keep=}.
 
 local task = require "iza.core.task"
@@ -60,7 +62,7 @@ local function load_aside(self)
   if not chunk then error(task.error("syntax", syntax), 0) end
   local stage, me = {}, task.current()
   staged[me] = stage
-  local leave <close> = setmetatable({}, {__close = function() staged[me] = nil end})
+  local _ <close> = setmetatable({}, {__close = function() staged[me] = nil end})
   local value = chunk(self.path)
   if self.check then self.check(value) end
   return value, stage
@@ -109,7 +111,11 @@ end
 --- Loads a Lua file and follows its edits.
 --- Example: `local rules = iza.hot.file "rules.lua"; print(rules.value.minimum)`
 ---@param path string
----@param options? {check?: fun(value: any), on_change?: fun(value: any), watch?: boolean} check raises on a value it refuses
+---@class iza.HotOptions
+---@field check? fun(value: any) raises on a value it refuses
+---@field on_change? fun(value: any)
+---@field watch? boolean false: only reload() takes edits
+---@param options? iza.HotOptions
 ---@return iza.HotFile?
 ---@return iza.Error? err the first load failed
 function hot.file(path, options)
@@ -129,7 +135,8 @@ end
 File.__close = File.close
 
 --- iza.hot{name=, keep=, dispose=, accept=} inside a hot file: names a table that outlives its
---- versions. `keep` is used the first time; later versions get the kept one. dispose(state) runs when
+--- versions. `keep` is used the first time; later versions get the kept one. dispose(state) runs
+--- when
 --- the version is replaced, accept(state) of a new version before it takes over.
 --- Example: `local seen = iza.hot{name = "greeter.seen", keep = {}}`
 return setmetatable(hot, {__call = register})

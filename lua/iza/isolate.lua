@@ -1,7 +1,9 @@
 --- Isolates: code with a Lua state, a memory limit, a CPU budget and capabilities of its own.
 ---
---- The code sees the safe standard functions, the scheduler, iza.json, time, url and template; other
---- fields of iza call the main state, if a capability allows it. Only data crosses. Each call runs the
+--- The code sees the safe standard functions, the scheduler, iza.json, time, url and template;
+--- other
+--- fields of iza call the main state, if a capability allows it. Only data crosses. Each call runs
+--- the
 --- program afresh, with globals and module locals of its own.
 
 local capability = require "iza.capability"
@@ -38,8 +40,17 @@ local function make_bridge(allowed)
 end
 
 --- Makes an isolate from a file or from source text.
---- Example: `local greeter = iza.isolate{file = "greeter.lua", capabilities = {"http:api.example.com"}}`
----@param options {file?: string, source?: string, name?: string, dirs?: string[], capabilities?: string[], root?: string, limits?: {memory?: integer|string, cpu?: number|string, time?: number|string}}
+--- Example: `local greeter = iza.isolate{file = "greeter.lua", capabilities =
+--- {"http:api.example.com"}}`
+---@class iza.IsolateOptions
+---@field file? string
+---@field source? string instead of a file
+---@field name? string chunk name of the source
+---@field dirs? string[] where required modules are looked for
+---@field capabilities? string[]
+---@field root? string what relative folders in capabilities start from
+---@field limits? {memory?: integer|string, cpu?: number|string, time?: number|string}
+---@param options iza.IsolateOptions
 ---@return iza.Isolate?
 ---@return iza.Error? err code "not_found" or "syntax"
 local function new(_, options)
@@ -47,7 +58,8 @@ local function new(_, options)
   if options.source then
     snapshot = code.snapshot_of(options.source, options.name or "=isolate", options.dirs)
   else
-    snapshot, err = code.snapshot(options.file or error("isolate needs file or source", 2), options.dirs)
+    local file = options.file or error("isolate needs file or source", 2)
+    snapshot, err = code.snapshot(file, options.dirs)
     if not snapshot then return nil, err end
   end
   local limits = options.limits or {}

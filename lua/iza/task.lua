@@ -1,6 +1,7 @@
 --- Running things side by side: all, race, timeout, channel, select.
 --
---- Built on the primitives of the scheduler (spawn, scope, park, unpark). A parked task stands in the
+--- Built on the primitives of the scheduler (spawn, scope, park, unpark). A parked task stands in
+--- the
 --- queue of whatever may wake it; a channel keeps one queue of receivers and one of senders.
 
 local core = require "iza.core.task"
@@ -192,7 +193,8 @@ function Channel:each()
 end
 
 --- Waits for the first of several channels to have a value.
---- Each case is {channel, f}; f(value) is called and its results are returned (without f: the value).
+--- Each case is {channel, f}; f(value) is called and its results are returned (without f: the
+--- value).
 --- Example: `iza.select{{jobs, run}, {stop, finish}, timeout = "1s"}`
 ---@param cases table
 ---@return any ... or nil and an error with code "timeout", or "closed" when all channels are
