@@ -1,14 +1,15 @@
 /* main.c -- from argv to a script, the REPL or a verb.
  *
  * What is fast stays here: `iza FILE` loads the file and runs it. Everything else is Lua: a verb is
- * lua/iza/cli/VERB.lua, whose module has `run(args)`; without arguments it is the verb "repl".
+ * lua/iza/cli/VERB.lua, run by lua/iza/cli.lua; without arguments it is the verb "repl". A word
+ * that is both a verb and a file is the verb; the file is then named ./FILE.
  */
 #include "vm/embed.h"
 #include "vm/modules.h"
+#include "vm/project.h"
 #include "vm/run.h"
 
 #include <lauxlib.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,9 +53,10 @@ static void add_script_dir(lua_State *L, const char *script) {
 static int load_script(lua_State *L, void *ctx) {
   const command *c = ctx;
   const char *name = c->argv[c->script];
-  set_arg(L, c);
-  add_script_dir(L, name);
   const char *file = strcmp(name, "-") ? name : NULL;
+  set_arg(L, c);
+  iz_project_open(L, file ? file : ".");
+  add_script_dir(L, name);
   if (luaL_loadfilex(L, file, "t") != LUA_OK) return lua_error(L);
   return push_rest(L, c);
 }
@@ -63,6 +65,7 @@ static int load_code(lua_State *L, void *ctx) {
   const command *c = ctx;
   const char *code = c->argv[c->script];
   set_arg(L, c);
+  iz_project_open(L, ".");
   iz_modules_add_dir(L, ".");
   if (luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t") != LUA_OK)
     return lua_error(L);
@@ -72,18 +75,20 @@ static int load_code(lua_State *L, void *ctx) {
 static int load_verb(lua_State *L, void *ctx) {
   const command *c = ctx;
   set_arg(L, c);
+  iz_project_open(L, ".");
   iz_modules_add_dir(L, ".");
   lua_getglobal(L, "require");
-  lua_pushfstring(L, "iza.cli.%s", c->argv[c->script]);
+  lua_pushliteral(L, "iza.cli");
   lua_call(L, 1, 1);
-  if (lua_getfield(L, -1, "run") != LUA_TFUNCTION) luaL_error(L, "the verb has no run function");
+  lua_getfield(L, -1, "main");
   lua_remove(L, -2);
+  lua_pushstring(L, c->argv[c->script]);
   lua_createtable(L, c->argc, 0);
   for (int i = c->script + 1; i < c->argc; i++) {
     lua_pushstring(L, c->argv[i]);
     lua_rawseti(L, -2, i - c->script);
   }
-  return 1;
+  return 2;
 }
 
 static bool is_verb(const char *word) {
@@ -94,16 +99,8 @@ static bool is_verb(const char *word) {
 }
 
 static int run(int (*load)(lua_State *, void *), command *c) {
-  iz_run r = {.load = load, .ctx = c};
+  iz_run r = {.load = load, .ctx = c, .returns_status = load == load_verb};
   return iz_run_main(&r);
-}
-
-static int unknown(const char *word) {
-  fprintf(stderr,
-          "iza: '%s' is neither a file nor a verb\n"
-          "`iza help` lists the verbs; a script is named by its path, as in `iza ./%s.lua`\n",
-          word, word);
-  return 2;
 }
 
 int main(int argc, char **argv) {
@@ -132,8 +129,6 @@ int main(int argc, char **argv) {
     return run(load_verb, &c);
   } else if (!strcmp(word, "-") || access(word, F_OK) == 0) {
     return run(load_script, &c);
-  } else {
-    return unknown(word);
   }
   return run(load_verb, &c);
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "vm/embed.h"
+#include "vm/project.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -49,6 +50,8 @@ typedef struct c_module {
 } c_module;
 
 int luaopen_cjson(lua_State *L);
+int iz_open_embedded(lua_State *L);
+int iz_open_host(lua_State *L);
 #define WEAK __attribute__((weak))
 WEAK int iz_open_json(lua_State *L);
 WEAK int iz_open_csv(lua_State *L);
@@ -74,6 +77,9 @@ static const c_module c_modules[] = {
     {"iza.core.zone", iz_open_zone},
     {"iza.core.exec", iz_open_exec},
     {"iza.core.fs", iz_open_fs},
+    {"iza.core.embedded", iz_open_embedded},
+    {"iza.core.host", iz_open_host},
+    {"iza.core.project", iz_open_project},
     {"cjson", luaopen_cjson},
 };
 
@@ -329,6 +335,14 @@ void iz_modules_add_dir(lua_State *L, const char *dir) {
   static const char *const c[] = {"?.so", NULL};
   prepend(L, "path", dir, lua);
   prepend(L, "cpath", dir, c);
+}
+
+void iz_modules_add_rocks(lua_State *L, const char *root) {
+  static const char *const lua[] = {"rocks/share/lua/5.4/?/init.lua", "rocks/share/lua/5.4/?.lua",
+                                    NULL};
+  static const char *const c[] = {"rocks/lib/lua/5.4/?.so", NULL};
+  prepend(L, "path", root, lua);
+  prepend(L, "cpath", root, c);
 }
 
 void iz_modules_develop(lua_State *L, const char *dir) {

@@ -9,6 +9,8 @@
 void iz_modules_open(lua_State *L);
 /* Puts a folder at the front of package.path and package.cpath. */
 void iz_modules_add_dir(lua_State *L, const char *dir);
+/* Puts the tree of a project's own rocks, root/rocks, there. */
+void iz_modules_add_rocks(lua_State *L, const char *root);
 /* Prefers the files under dir/lua to the embedded ones (a checkout: `develop = true`). */
 void iz_modules_develop(lua_State *L, const char *dir);
 /* Pushes the chunk of an embedded or overridden module (its name with dots); false: there is none.

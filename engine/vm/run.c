@@ -22,7 +22,11 @@ typedef struct state {
   iz_vm *vm;
   int status;
   int signal; /* the one that asked us to stop */
+  bool exiting;
+  iz_fiber *main; /* anchored in the registry under key_main */
 } state;
+
+static char key_main;
 
 static state *the_state; /* for the failure hook */
 
@@ -42,6 +46,7 @@ static int report_failure(lua_State *L) {
 
 /* A failure that will also be raised in a task is only told now if that task still runs. */
 static void on_failure(iz_vm *vm, iz_fiber *f) {
+  if (the_state->exiting) return;
   if (!f->held_by) the_state->status = 1;
   lua_pushcfunction(vm->L, report_failure);
   lua_pushlightuserdata(vm->L, f);
@@ -58,12 +63,39 @@ static void on_signal(void *ctx, int sig) {
   iz_scope_cancel(&s->vm->root);
 }
 
+/* os.exit(code = true, close = false) */
+static int l_exit(lua_State *L) {
+  state *s = the_state;
+  int code = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
+                                 : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  iz_fiber *f = s->vm->current;
+  if (!lua_toboolean(L, 2) || !f) exit(code);
+  if (!s->exiting) s->status = code;
+  s->exiting = true;
+  f->limit = IZ_LIMIT_EXIT; /* no pcall stops it */
+  iz_scope_cancel(&s->vm->root);
+  iz_co_unwind(L);
+  iz_push_err(L, "limit", "the program ends", false);
+  return lua_error(L);
+}
+
 static int open_state(lua_State *L) {
   state *s = lua_touserdata(L, 1);
   iz_modules_open(L);
+  lua_getglobal(L, "os");
+  lua_pushcfunction(L, l_exit);
+  lua_setfield(L, -2, "exit");
+  lua_pop(L, 1);
   int nargs = s->run->load(L, s->run->ctx);
-  iz_fiber_spawn(L, nargs, &s->vm->root, 0);
+  s->main = iz_fiber_spawn(L, nargs, &s->vm->root, 0);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_main);
   return 0;
+}
+
+static void take_status(state *s) {
+  const iz_fiber *f = s->main;
+  if (!s->run->returns_status || s->status || s->exiting || f->failed) return;
+  if (lua_gettop(f->co) > 0 && lua_isinteger(f->co, 1)) s->status = (int)lua_tointeger(f->co, 1);
 }
 
 static int exit_status(const state *s) {
@@ -94,11 +126,12 @@ int iz_run_main(const iz_run *run) {
   lua_pushcfunction(L, open_state);
   lua_pushlightuserdata(L, &s);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    fprintf(stderr, "iza: %s\n", lua_tostring(L, -1));
+    print_report(L, -1, "iza: ");
     s.status = 1;
   } else {
     iz_loop_run(loop);
     end_daemons(&s);
+    take_status(&s);
   }
   iz_guard_stop();
   iz_pool_stop();

@@ -9,10 +9,13 @@ typedef struct iz_run {
   /* Pushes the function to run and its arguments; returns the number of arguments. May raise. */
   int (*load)(lua_State *L, void *ctx);
   void *ctx;
+  bool returns_status; /* the function's first result, if an integer, is the exit status */
 } iz_run;
 
 /* Runs it and returns the process's exit status: 0, 1 after an error (reported on stderr), 130
- * after Ctrl-C, or what os.exit was given. */
+ * after Ctrl-C, what the function returned, or what os.exit was given. `os.exit(code, true)`
+ * cancels every task, so that <close> handlers run, and then ends; `os.exit(code)` ends at once, as
+ * in Lua. */
 int iz_run_main(const iz_run *run);
 
 #endif

@@ -21,7 +21,7 @@ typedef struct iz_vm iz_vm;
 typedef struct iz_fiber iz_fiber;
 
 /* Why a fiber was stopped by force. After one fired, nothing in it can catch the error. */
-enum iz_limit { IZ_LIMIT_NONE, IZ_LIMIT_CPU, IZ_LIMIT_MEMORY, IZ_LIMIT_TIME };
+enum iz_limit { IZ_LIMIT_NONE, IZ_LIMIT_CPU, IZ_LIMIT_MEMORY, IZ_LIMIT_TIME, IZ_LIMIT_EXIT };
 
 struct iz_fiber {
   iz_task task;

@@ -1,0 +1,116 @@
+/* host.c -- see host.h. */
+#include "host/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- the lock ---- */
+
+static pid_t read_pid(int fd) {
+  char text[24] = {0};
+  ssize_t n = pread(fd, text, sizeof text - 1, 0);
+  long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+  return pid > 0 ? (pid_t)pid : 0;
+}
+
+static bool write_all(int fd, const char *data, size_t n) {
+  while (n > 0) {
+    ssize_t put = write(fd, data, n);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    data += put;
+    n -= (size_t)put;
+  }
+  return true;
+}
+
+int iz_lock_take(const char *path, iz_err *err) {
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) {
+    iz_fail_errno(err, errno, "cannot open %s", path);
+    return -1;
+  }
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK)
+      iz_fail(err, "locked", "%s is held by process %d", path, (int)read_pid(fd));
+    else
+      iz_fail_errno(err, errno, "cannot lock %s", path);
+    close(fd);
+    return -1;
+  }
+  char text[24];
+  int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+  if (ftruncate(fd, 0) != 0 || !write_all(fd, text, (size_t)n)) {
+    iz_fail_errno(err, errno, "cannot write %s", path);
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+pid_t iz_lock_owner(const char *path) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  pid_t pid = 0;
+  if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) pid = read_pid(fd);
+  close(fd);
+  return pid;
+}
+
+/* ---- files ---- */
+
+static bool fill(int fd, const void *data, size_t n, mode_t mode) {
+  return fchmod(fd, mode) == 0 && write_all(fd, data, n) && fsync(fd) == 0;
+}
+
+bool iz_file_replace(const char *path, const void *data, size_t n, mode_t mode, iz_err *err) {
+  char beside[PATH_MAX];
+  int len = snprintf(beside, sizeof beside, "%s.XXXXXX", path);
+  if (len < 0 || (size_t)len >= sizeof beside)
+    return iz_fail_errno(err, ENAMETOOLONG, "cannot write %s", path);
+  int fd = mkostemp(beside, O_CLOEXEC);
+  if (fd < 0) return iz_fail_errno(err, errno, "cannot write %s", path);
+  bool ok = fill(fd, data, n, mode);
+  int saved = errno;
+  if (close(fd) != 0 && ok) {
+    ok = false;
+    saved = errno;
+  }
+  if (ok && rename(beside, path) != 0) {
+    ok = false;
+    saved = errno;
+  }
+  if (ok) return true;
+  unlink(beside);
+  return iz_fail_errno(err, saved, "cannot write %s", path);
+}
+
+static bool is_dir(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool iz_dir_make(const char *path, mode_t mode, iz_err *err) {
+  char part[PATH_MAX];
+  size_t n = strlen(path);
+  if (n >= sizeof part) return iz_fail_errno(err, ENAMETOOLONG, "cannot make the folder %s", path);
+  memcpy(part, path, n + 1);
+  for (char *p = part + 1; n > 0; p++) {
+    if (*p && *p != '/') continue;
+    char kept = *p;
+    *p = 0;
+    if (mkdir(part, mode) != 0 && !is_dir(part))
+      return iz_fail_errno(err, errno == EEXIST ? ENOTDIR : errno, "cannot make the folder %s",
+                           part);
+    *p = kept;
+    if (!kept) break;
+  }
+  return true;
+}

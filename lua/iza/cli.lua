@@ -1,0 +1,123 @@
+--- The command line: finds a verb, reads its options, runs it, makes its result an exit code.
+---
+--- A verb is lua/iza/cli/VERB.lua and returns
+---
+---     return {
+---       group = "project",              -- where `iza help` lists it; none: it is not listed
+---       summary = "one line",
+---       args = { ... },                 -- for iza.args; `--data DIR` is added to each
+---       run = function(opts) ... end,   -- opts: the values by name
+---     }
+---
+--- `run` returns an exit code, nothing (0), or nil and an error (printed, 1). A command line that
+--- iza.args refuses ends with 2. A verb with `raw = true` gets the words themselves instead, because
+--- some of them are not its own.
+local args = require "iza.args"
+local embedded = require "iza.core.embedded"
+local near = require "iza.args_help"
+local project = require "iza.project"
+
+local cli = {}
+
+local FOLDER = "lua/iza/cli/"
+
+---@class iza.Verb
+---@field name string
+---@field group? string
+---@field summary string
+---@field args iza.ArgSpec|iza.Arg[]
+---@field raw? boolean
+---@field run fun(opts: table): integer|nil, any
+
+--- The names of all verbs, sorted.
+---@return string[]
+function cli.names()
+  local names = {}
+  for _, path in ipairs(embedded.list(FOLDER)) do
+    names[#names + 1] = path:sub(#FOLDER + 1):match "^([%w_]+)%.lua$"
+  end
+  return names
+end
+
+local function is_verb(name) return embedded.read(FOLDER .. name .. ".lua") ~= nil end
+
+--- Loads a verb.
+--- Example: `cli.verb("check").summary`
+---@param name string
+---@return iza.Verb? verb nil: there is none
+function cli.verb(name)
+  if not is_verb(name) then return nil end
+  local verb = require("iza.cli." .. name)
+  verb.name = name
+  return verb
+end
+
+--- The parser of a verb's options.
+--- Example: `print(cli.spec(cli.verb "check"):help())`
+---@param verb iza.Verb
+---@return iza.ArgSpec
+function cli.spec(verb)
+  local declaration = {name = "iza " .. verb.name, about = verb.about or verb.summary}
+  for key, value in pairs(verb.args or {}) do declaration[key] = value end
+  declaration[#declaration + 1] = {"--data DIR", env = "IZA_DATA", help = "the data directory"}
+  return args.new(declaration)
+end
+
+local function say(...) io.stderr:write(table.concat {...}, "\n") end
+
+-- What `iza WORD` says when WORD is neither a verb nor a file.
+local function unknown(word)
+  local guess = near.nearest(word, cli.names())
+  say("iza: '", word, "' is neither a file nor a verb", guess and "; did you mean 'iza " .. guess
+    .. "'?" or "")
+  if word:find("/", 1, true) or word:find("%.lua$") then
+    say("There is no such file.")
+  else
+    say("`iza help` lists the verbs; a script is named by its path, as in `iza ", word, ".lua`.")
+  end
+  return 2
+end
+
+local function refuse(spec, err)
+  if err.code == "usage" then
+    say(spec.name, ": ", err.message, "\n", err.usage)
+    return 2
+  end
+  print(err.message)
+  return 0
+end
+
+--- Tells an error on standard error and gives the exit code for it.
+--- Example: `return cli.failed("iza new", err)`
+---@param name string who speaks
+---@param err any
+---@return integer
+function cli.failed(name, err)
+  say(name, ": ", tostring(err))
+  return 1
+end
+
+local function options_of(verb, argv)
+  if verb.raw then return argv end
+  local spec = cli.spec(verb)
+  local opts, err = spec:parse(argv)
+  if not opts then return nil, refuse(spec, err) end
+  if opts.data then project.use_data(opts.data) end
+  return opts
+end
+
+--- Runs `iza WORD ARGV...`.
+---@param word string
+---@param argv string[]
+---@return integer status
+function cli.main(word, argv)
+  local verb = cli.verb(word)
+  if not verb then return unknown(word) end
+  local opts, status = options_of(verb, argv)
+  if not opts then return status end
+  local result, err = verb.run(opts)
+  if err ~= nil then return cli.failed("iza " .. word, err) end
+  return result or 0
+end
+
+return cli

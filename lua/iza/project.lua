@@ -1,0 +1,206 @@
+--- The project a program belongs to: its root, its settings, its data directory.
+---
+--- A project is a folder with iza.lua, which returns a table of settings. Outside a project the
+--- settings come from the user's config file, and the data lies in the user's data directory.
+local core = require "iza.core.project"
+local fail = require "iza.fail"
+local near = require "iza.args_help"
+
+local project = {
+  root = core.root, ---@type string? absolute path; nil outside a project
+  settings = core.settings or {}, ---@type iza.Settings
+}
+
+---@class iza.Settings
+---@field name? string what the project is called
+---@field develop? boolean its lua/iza replaces the embedded one (a checkout of iza)
+---@field data? string the data directory, relative to the root; default "data"
+---@field host? string where `iza start` listens; default "127.0.0.1"
+---@field port? integer and on which port; default 8321
+local types = {name = "string", develop = "boolean", data = "string", host = "string",
+  port = "integer"}
+
+-- ---- settings ----
+
+local function read_all(path)
+  local f, why = io.open(path, "rb")
+  if not f then return nil, why end
+  local text = f:read "a"
+  f:close()
+  return text
+end
+
+-- Where a key stands in the file, as "file:line".
+local function place(path, key)
+  local number = 0
+  for line in ((read_all(path) or "") .. "\n"):gmatch "(.-)\r?\n" do
+    number = number + 1
+    local code = line:gsub("%-%-.*", "")
+    if (" " .. code):find("[^%w_.]" .. key .. "[\"'%]]*%s*=") then return path .. ":" .. number end
+  end
+  return path
+end
+
+local function known_keys()
+  local keys = {}
+  for key in pairs(types) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+local function check_key(path, key, value)
+  local want = types[key]
+  if not want then
+    local keys = known_keys()
+    local guess = type(key) == "string" and near.nearest(key, keys)
+    return fail("invalid", "%s: there is no setting '%s'%s (settings: %s)",
+      type(key) == "string" and place(path, key:gsub("%W", "%%%0")) or path, tostring(key),
+      guess and "; did you mean '" .. guess .. "'?" or "", table.concat(keys, ", "))
+  end
+  local is = math.type(value) == "integer" and "integer" or type(value)
+  if is ~= want then
+    return fail("invalid", "%s: the setting '%s' wants a %s, not %s", place(path, key), key, want,
+      is == "string" and ("'" .. value .. "'") or is)
+  end
+  return true
+end
+
+--- Checks a table of settings.
+--- Example: `project.check("iza.lua", {prot = 80})` --> nil, "... did you mean 'port'?"
+---@param path string the file they stand in
+---@param settings table
+---@return true? ok
+---@return iza.Error? err code "invalid"; the message has the file and the line
+function project.check(path, settings)
+  local keys = {}
+  for key in pairs(settings) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(keys) do
+    local ok, err = check_key(path, key, settings[key])
+    if not ok then return nil, err end
+  end
+  if settings.port and (settings.port < 0 or settings.port > 65535) then
+    return fail("invalid", "%s: the setting 'port' wants 0 to 65535, not %d", place(path, "port"),
+      settings.port)
+  end
+  return true
+end
+
+local function home() return os.getenv "HOME" or "/" end
+
+local function xdg(variable, default)
+  local dir = os.getenv(variable)
+  return (dir and dir:sub(1, 1) == "/" and dir or home() .. "/" .. default) .. "/iza"
+end
+
+--- The user's config file, used outside of projects: returns settings as iza.lua does.
+---@return string path
+function project.config_file() return xdg("XDG_CONFIG_HOME", ".config") .. "/config.lua" end
+
+-- Outside a project: the settings of the config file, read once.
+local function user_settings()
+  local path = project.config_file()
+  local text = read_all(path)
+  if not text then return {} end
+  local chunk, why = load(text, "@" .. path, "t", {})
+  if not chunk then error(why, 0) end
+  local settings = chunk()
+  if type(settings) ~= "table" then error(path .. ": it must return a table of settings", 0) end
+  local ok, err = project.check(path, settings)
+  if not ok then error(err, 0) end
+  return settings
+end
+
+--- One setting, of the project or else of the user's config file.
+--- Example: `project.setting("port") or 8321`
+---@param key string
+---@return any
+function project.setting(key)
+  if not project.root and not project.user then project.user = user_settings() end
+  return (project.user or project.settings)[key]
+end
+
+-- ---- the data directory ----
+
+local chosen
+
+--- Chooses the data directory for this program (what `--data DIR` does).
+---@param dir string
+function project.use_data(dir) chosen = dir end
+
+local function absolute(dir, base)
+  if dir:sub(1, 1) == "/" then return dir end
+  return base .. "/" .. dir
+end
+
+--- The data directory: `--data`, IZA_DATA, the setting `data`, the project's data/, or the user's
+--- ($XDG_DATA_HOME/iza). It may not exist yet.
+--- Example: `local file = project.data_dir() .. "/token"`
+---@return string dir absolute
+function project.data_dir()
+  local named = chosen or os.getenv "IZA_DATA"
+  if named and named ~= "" then
+    return absolute(named:gsub("(.)/+$", "%1"), require("iza.core.host").cwd())
+  end
+  local set = project.setting "data"
+  if project.root then return absolute(set or "data", project.root) end
+  return set and absolute(set, home()) or xdg("XDG_DATA_HOME", ".local/share")
+end
+
+-- ---- strict globals ----
+
+-- Whether a chunk is the project's own code, by the name of its source.
+local function is_own(cache, cwd, source)
+  local own = cache[source]
+  if own == nil then
+    local path = source:match "^@(.*)"
+    if path and path:sub(1, 1) ~= "/" then path = cwd .. "/" .. path:gsub("^%./", "") end
+    own = path ~= nil and path:sub(1, #project.root + 1) == project.root .. "/"
+      and path:sub(#project.root + 1, #project.root + 7) ~= "/rocks/"
+    cache[source] = own
+  end
+  return own
+end
+
+local function candidates()
+  local names = {}
+  for name in pairs(_G) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+--- Makes the project's code raise when it reads or assigns a global that does not exist. Modules
+--- from elsewhere stay plain Lua. `rawset(_G, name, value)` makes a global on purpose.
+function project.strict()
+  local cache, cwd = {}, require("iza.core.host").cwd()
+  local function refused(name)
+    local info = debug.getinfo(3, "S")
+    return type(name) == "string" and info and info.what ~= "C" and is_own(cache, cwd, info.source)
+  end
+  setmetatable(_G, {
+    __index = function(_, name)
+      if not refused(name) then return nil end
+      local guess = near.nearest(name, candidates())
+      error(("there is no global '%s'%s"):format(name,
+        guess and "; did you mean '" .. guess .. "'?" or ""), 2)
+    end,
+    __newindex = function(_, name, value)
+      if refused(name) then
+        error(("assigning the global '%s', which does not exist; make it local, or on purpose: "
+          .. "rawset(_G, \"%s\", value)"):format(name, name), 2)
+      end
+      rawset(_G, name, value)
+    end,
+  })
+end
+
+--- Checks the settings of the project and makes its globals strict. Called once, at the start.
+function project.open()
+  local ok, err = project.check(project.root .. "/iza.lua", project.settings)
+  if not ok then error(err, 0) end
+  project.strict()
+end
+
+return project
