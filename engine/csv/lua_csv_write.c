@@ -146,8 +146,10 @@ static int done(lua_State *L) {
   return 1;
 }
 
-static int after_file(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
+/* A write is waited for even when the task is cancelled meanwhile; that is raised here. What was
+ * committed is told as done. */
+static int after_file(lua_State *L, int status, lua_KContext op) {
+  if (status == LUA_YIELD && op == IZ_CSV_WRITE) iz_await_check(L);
   writer *w = lua_touserdata(L, UD);
   if (!w->file) return luaL_error(L, "the writer was closed while it was writing");
   if (w->file->failed) return push_failure(L, w);
@@ -157,8 +159,8 @@ static int after_file(lua_State *L, int status, lua_KContext ctx) {
 
 static int run_file(lua_State *L, writer *w, iz_csv_op op) {
   if (iz_csv_io_start(w->file, iz_csv_lua_loop(L), op))
-    return iz_await(L, &w->file->wait, after_file, 0);
-  return after_file(L, LUA_OK, 0);
+    return iz_await(L, &w->file->wait, after_file, op);
+  return after_file(L, LUA_OK, op);
 }
 
 /* The sink's results are on top: false or nil with an error means that it failed. */
