@@ -136,6 +136,9 @@ int iz_run_main(const iz_run *run) {
   iz_guard_stop();
   iz_pool_stop();
   iz_vm_free(s.vm);
+  /* Pool jobs that nobody waits for any more give their memory back: one turn takes them from the
+   * threads, the next runs their `done`. */
+  for (int i = 0; i < 2; i++) iz_loop_turn(loop, false);
   iz_signals_stop();
   iz_loop_free(loop);
   return exit_status(&s);
