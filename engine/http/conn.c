@@ -197,7 +197,10 @@ void iz_conn_close(iz_http_conn *c) {
   orphan(c);
   c->state = CONN_CLOSED;
   c->later.fn = free_later;
-  iz_loop_defer(s->loop, &c->later);
+  if (s->abandoned)
+    iz_free(c);
+  else
+    iz_loop_defer(s->loop, &c->later);
   iz_http_conn_gone(s);
 }
 

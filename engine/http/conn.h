@@ -60,7 +60,8 @@ struct iz_http_server {
   iz_http_options o;
   int fd;
   uint16_t port;
-  bool loopback, accepting, stopping, stopped;
+  bool loopback, listening, accepting, stopping, stopped, over;
+  bool abandoned; /* no turn of the loop will come: connections are freed at once */
   struct event ev;
   iz_timer retry; /* accepting again after the system ran out of descriptors */
   iz_timer cut;   /* the end of draining */

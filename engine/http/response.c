@@ -84,6 +84,7 @@ bool iz_http_header(iz_http_req *r, const char *name, size_t nlen, const char *v
     r->close = r->close || iz_http_equal_nocase(value, vlen, "close", 5);
     return true;
   }
+  if (iz_http_equal_nocase(name, nlen, "content-type", 12)) r->has_type = true;
   iz_buf *b = &r->fields;
   return iz_buf_add(b, name, nlen) && iz_buf_add(b, ": ", 2) && iz_buf_add(b, value, vlen) &&
          iz_buf_add(b, "\r\n", 2);

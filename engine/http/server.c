@@ -250,6 +250,7 @@ iz_http_server *iz_http_listen(iz_loop *loop, const iz_http_options *o, iz_err *
     iz_http_server_free(s);
     return NULL;
   }
+  s->listening = true;
   iz_loop_ref(loop);
   return s;
 }
@@ -266,6 +267,7 @@ void iz_http_get_stats(const iz_http_server *s, iz_http_stats *out) {
 
 static void ended(iz_defer *d) {
   iz_http_server *s = IZ_OUTER(d, iz_http_server, ended);
+  s->over = true;
   iz_loop_unref(s->loop);
   if (s->o.events.stopped) s->o.events.stopped(s->o.arg);
 }
@@ -315,8 +317,20 @@ void iz_http_stop(iz_http_server *s, int64_t drain_ns) {
   check_ended(s);
 }
 
+/* The program ends while it still serves: nobody is told any more. */
+static void abandon(iz_http_server *s) {
+  if (s->accepting) accept_more(s, false);
+  s->stopping = s->stopped = s->abandoned = true;
+  iz_timer_stop(s->loop, &s->retry);
+  iz_timer_stop(s->loop, &s->cut);
+  close_all(s, false);
+  iz_loop_undefer(s->loop, &s->ended);
+  iz_loop_unref(s->loop);
+}
+
 void iz_http_server_free(iz_http_server *s) {
   if (!s) return;
+  if (s->listening && !s->over) abandon(s);
   iz_loop_undefer(s->loop, &s->log_flush);
   if (s->log.len) iz_http_access_flush(&s->log_flush);
   for (iz_http_req *r = s->spare, *next; r; r = next) {

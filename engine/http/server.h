@@ -80,6 +80,7 @@ struct iz_http_req {
   uint16_t status;     /* answered with; 0: not yet */
   uint16_t body_error; /* the status that says why the body failed */
   bool body_done, want_body, want_drain, left_early, close, chunked, finished, continued;
+  bool has_type;  /* a Content-Type was given */
   bool head_only; /* HEAD, 204, 304: the body is not sent */
   int64_t heartbeat_ns;
 };
@@ -91,7 +92,8 @@ uint16_t iz_http_port(const iz_http_server *s);
 void iz_http_get_stats(const iz_http_server *s, iz_http_stats *out);
 /* Stops accepting at once; requests in work may finish for drain_ns, then they are cut off. */
 void iz_http_stop(iz_http_server *s, int64_t drain_ns);
-/* Only after events.stopped, and never from inside it. */
+/* After events.stopped, never from inside it; or at the program's end, when every request has been
+ * released: then open connections are cut without telling anybody. */
 void iz_http_server_free(iz_http_server *s);
 
 /* ---- the request ---- */

@@ -25,8 +25,9 @@ struct iz_static {
 /* A file on its way out. Belongs to a pool job while `working`. */
 typedef struct file {
   iz_job job;
-  iz_static *folder;
-  iz_http_req *req; /* NULL: the client left */
+  iz_loop *loop;
+  iz_static *folder; /* NULL: path is a whole one, given by the program */
+  iz_http_req *req;  /* NULL: the client left */
   char *path;
   char *piece; /* PIECE bytes */
   size_t got;  /* in it */
@@ -98,12 +99,13 @@ static void open_index(file *f) {
 
 static void run_open(iz_job *job) {
   file *f = IZ_OUTER(job, file, job);
-  f->fd = open_beneath(f->folder->fd, *f->path ? f->path : ".");
+  f->fd = f->folder ? open_beneath(f->folder->fd, *f->path ? f->path : ".")
+                    : open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (f->fd < 0 || fstat(f->fd, &f->info) != 0) {
     f->error = errno;
     return;
   }
-  if (S_ISDIR(f->info.st_mode)) open_index(f);
+  if (f->folder && S_ISDIR(f->info.st_mode)) open_index(f);
   if (!f->error && !S_ISREG(f->info.st_mode)) f->error = ENOENT;
   f->left = f->info.st_size;
   if (!f->error) read_piece(f);
@@ -124,7 +126,7 @@ static void submit(file *f, void (*run)(iz_job *), void (*done)(iz_job *)) {
   f->job.run = run;
   f->job.done = done;
   f->working = true;
-  if (iz_pool_submit(f->folder->loop, &f->job)) return;
+  if (iz_pool_submit(f->loop, &f->job)) return;
   f->working = false;
   iz_http_error(f->req, 503, "no worker to read the file");
   finish(f);
@@ -238,8 +240,8 @@ static void answer(file *f) {
              (long long)(from + length - 1), (long long)size);
     add(r, "Content-Range", text);
   }
-  add(r, "Content-Type",
-      f->folder_found ? iz_mime_type("index.html", 10) : iz_mime_type(f->path, strlen(f->path)));
+  const char *name = f->folder_found ? "index.html" : f->path;
+  if (!r->has_type) add(r, "Content-Type", iz_mime_type(name, strlen(name)));
   add(r, "X-Content-Type-Options", "nosniff");
   send_body(f, range == IZ_RANGE_PART ? 206 : 200, from, length);
 }
@@ -284,15 +286,9 @@ static bool is_hidden(const char *path, size_t n) {
   return false;
 }
 
-void iz_static_serve(iz_static *s, iz_http_req *r, const char *path, size_t len) {
+static void serve(iz_loop *loop, iz_static *folder, iz_http_req *r, const char *path, size_t len) {
   static const iz_http_events events = {
       .readable = on_readable, .drained = on_drained, .gone = on_gone};
-  while (len && *path == '/') path++, len--;
-  if (is_hidden(path, len) || memchr(path, 0, len)) {
-    iz_http_error(r, 404, "no such file");
-    iz_http_release(r);
-    return;
-  }
   file *f = iz_calloc(1, sizeof *f);
   char *copy = iz_strndup(path, len), *piece = iz_alloc(PIECE);
   if (!f || !copy || !piece) {
@@ -303,9 +299,23 @@ void iz_static_serve(iz_static *s, iz_http_req *r, const char *path, size_t len)
     iz_http_release(r);
     return;
   }
-  *f = (file){.folder = s, .req = r, .path = copy, .piece = piece, .fd = -1};
-  s->refs++;
+  *f = (file){.loop = loop, .folder = folder, .req = r, .path = copy, .piece = piece, .fd = -1};
+  if (folder) folder->refs++;
   r->user = f;
   r->events = &events;
   submit(f, run_open, opened);
+}
+
+void iz_static_serve(iz_static *s, iz_http_req *r, const char *path, size_t len) {
+  while (len && *path == '/') path++, len--;
+  if (is_hidden(path, len) || memchr(path, 0, len)) {
+    iz_http_error(r, 404, "no such file");
+    iz_http_release(r);
+    return;
+  }
+  serve(s->loop, s, r, path, len);
+}
+
+void iz_static_send(iz_loop *loop, iz_http_req *r, const char *path) {
+  serve(loop, NULL, r, path, strlen(path));
 }

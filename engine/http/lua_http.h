@@ -1,0 +1,49 @@
+/* lua_http.h -- what the files of the server's Lua binding share. */
+#ifndef IZ_LUA_HTTP_H
+#define IZ_LUA_HTTP_H
+
+#include "http/router.h"
+#include "http/server.h"
+#include "http/static.h"
+#include "vm/vm.h"
+
+/* A server and the scope its handlers live in. The registry holds it until it is over. */
+typedef struct lserver {
+  iz_http_server *http;
+  iz_router *router;
+  iz_vm *vm;
+  iz_scope scope;
+  iz_waitlist stopped;
+  iz_static **mounts;
+  int mount_count;
+  int access_fd;
+  int self, run, handlers; /* registry references; handlers: table, index + 1 -> function */
+  bool over;
+} lserver;
+
+/* A request as Lua sees it. User value 1: a table of its fields and what middleware put there
+ * (made when needed); 2: its body, once it was read whole. */
+typedef struct lreq {
+  iz_http_req *req; /* NULL: over */
+  lserver *server;
+  iz_fiber *fiber; /* runs the handler */
+  iz_wait wait;    /* for input or for room in the output */
+  iz_buf text;     /* the body so far */
+} lreq;
+
+/* The request at arg; raises when it is none, or over (`live`). */
+lreq *iz_check_request(lua_State *L, int arg, bool live);
+/* Suspends until the request's connection has news; k runs then. */
+int iz_request_wait(lua_State *L, lreq *r, lua_KFunction k, lua_KContext ctx);
+/* Pushes nil and the error that a body could not be read; its `status` is what to answer with. */
+int iz_push_body_error(lua_State *L, const iz_http_req *req);
+
+/* lua_request.c: registers the class with the methods table at the stack's top (kept there). */
+void iz_open_request_class(lua_State *L);
+/* Pushes a new request object. */
+lreq *iz_push_request(lua_State *L, lserver *s, iz_http_req *req);
+/* lua_body.c, lua_answer.c: add their functions to the table on top. */
+void iz_open_body(lua_State *L);
+void iz_open_answer(lua_State *L);
+
+#endif
