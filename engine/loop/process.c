@@ -30,6 +30,7 @@ typedef struct stream {
   iz_process *owner;
   iz_buf buf;
   size_t off; /* bytes of buf already taken */
+  size_t limit;
   iz_keep keep;
   struct event ev;
 } stream;
@@ -45,7 +46,6 @@ struct iz_process {
   size_t in_off; /* bytes of `in` already written */
   bool in_ending;
   struct event in_ev;
-  size_t limit;
   iz_timer timer;
   int status, sig;
   bool exited, stopping, lingered, orphan, oom;
@@ -96,7 +96,7 @@ static void compact(stream *s) {
 }
 
 static bool is_full(const stream *s) {
-  return s->keep == IZ_KEEP_ALL && held(s) >= s->owner->limit;
+  return s->keep == IZ_KEEP_ALL && held(s) >= s->limit;
 }
 
 /* Reads once. False when there is nothing to read now, or no room, or the stream has ended. */
@@ -106,11 +106,11 @@ static bool read_once(stream *s) {
   compact(s);
   if (!iz_buf_reserve(&s->buf, READ_CHUNK)) return out_of_memory(p), false;
   size_t want = s->buf.cap - s->buf.len;
-  if (s->keep == IZ_KEEP_ALL && want > p->limit - held(s)) want = p->limit - held(s);
+  if (s->keep == IZ_KEEP_ALL && want > s->limit - held(s)) want = s->limit - held(s);
   ssize_t n = read(s->fd, s->buf.data + s->buf.len, want);
   if (n > 0) {
     s->buf.len += (size_t)n;
-    if (held(s) > p->limit) drop(s, held(s) - p->limit);
+    if (held(s) > s->limit) drop(s, held(s) - s->limit);
     return true;
   }
   if (n < 0 && errno == EINTR) return true;
@@ -162,10 +162,9 @@ bool iz_process_eof(const iz_process *p, int fd) {
   return p->out[fd - 1].fd < 0;
 }
 
-void iz_process_set_limit(iz_process *p, size_t limit) {
-  p->limit = limit ? limit : 1;
-  resume(&p->out[0]);
-  resume(&p->out[1]);
+void iz_process_set_limit(iz_process *p, int fd, size_t limit) {
+  p->out[fd - 1].limit = limit ? limit : 1;
+  resume(&p->out[fd - 1]);
 }
 
 bool iz_process_out_of_memory(const iz_process *p) {
@@ -426,7 +425,6 @@ static iz_process *new_process(iz_loop *loop, const iz_process_opts *o) {
   iz_process *p = iz_calloc(1, sizeof *p);
   if (!p) return NULL;
   p->loop = loop;
-  p->limit = o->limit ? o->limit : 1;
   p->in_fd = -1;
   p->on_change = o->on_change;
   p->ctx = o->ctx;
@@ -434,6 +432,8 @@ static iz_process *new_process(iz_loop *loop, const iz_process_opts *o) {
     p->out[i].fd = -1;
     p->out[i].owner = p;
   }
+  p->out[0].limit = o->limit ? o->limit : 1;
+  p->out[1].limit = o->err_limit ? o->err_limit : 1;
   p->out[1].keep = o->keep_err;
   return p;
 }

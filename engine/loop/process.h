@@ -40,8 +40,8 @@ typedef struct iz_process_opts {
   const char *const *env;
   const char *cwd;
   iz_stdio in, out, err;
-  size_t limit;     /* bytes held of each output stream, at least 1 */
-  iz_keep keep_err; /* what a full stderr buffer does; stdout's stops the reading */
+  size_t limit, err_limit; /* bytes held of stdout and stderr, at least 1 */
+  iz_keep keep_err;        /* what a full stderr buffer does; stdout's stops the reading */
   /* May be NULL. Must not free the process. */
   void (*on_change)(iz_process *p, void *ctx);
   void *ctx;
@@ -61,8 +61,8 @@ void iz_process_take(iz_process *p, int fd, size_t n);
 /* Nothing more will come (what is held is still there). True as well for a stream that has no pipe.
  */
 bool iz_process_eof(const iz_process *p, int fd);
-/* Changes the bound of both output buffers. */
-void iz_process_set_limit(iz_process *p, size_t limit);
+/* Changes the bound of stream `fd`'s buffer. */
+void iz_process_set_limit(iz_process *p, int fd, size_t limit);
 
 /* Queues bytes for the child's input (copied). Fails with "EPIPE" when the child closed it or
  * iz_process_end_input was called, or with "oom". */

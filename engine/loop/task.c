@@ -104,7 +104,10 @@ void iz_task_start(iz_loop *loop, iz_task *t, iz_scope *scope, void (*step)(iz_t
   t->next = scope->first;
   if (t->next) t->next->prev = t;
   scope->first = t;
-  if (!(flags & IZ_TASK_DAEMON)) iz_loop_ref(loop);
+  if (!(flags & IZ_TASK_DAEMON)) {
+    iz_loop_ref(loop);
+    scope->lasting++;
+  }
   iz_task_queue(t);
   if (scope->cancelled) iz_task_cancel(t);
 }
@@ -128,6 +131,13 @@ bool iz_task_must_stop(const iz_task *t, bool shielded) {
   return !shielded || (t->flags & IZ_TASK_EXPIRED);
 }
 
+static void cancel_all(iz_scope *s) {
+  for (iz_task *t = s->first, *next; t; t = next) {
+    next = t->next;
+    iz_task_cancel(t);
+  }
+}
+
 void iz_task_done(iz_task *t) {
   t->flags |= IZ_TASK_DONE;
   iz_timer_stop(t->loop, &t->shield);
@@ -141,7 +151,9 @@ void iz_task_done(iz_task *t) {
   t->scope = NULL;
   iz_waitlist_wake_all(&t->joiners);
   if (iz_scope_is_empty(scope)) iz_waitlist_wake_all(&scope->empty);
-  if (!(t->flags & IZ_TASK_DAEMON)) iz_loop_unref(t->loop);
+  if (t->flags & IZ_TASK_DAEMON) return;
+  iz_loop_unref(t->loop);
+  if (--scope->lasting == 0 && scope->closing) cancel_all(scope);
 }
 
 /* ---- scopes ---- */
@@ -150,10 +162,12 @@ void iz_scope_init(iz_scope *s, iz_task *owner) {
   *s = (iz_scope){.owner = owner};
 }
 
+void iz_scope_close(iz_scope *s) {
+  s->closing = true;
+  if (!s->lasting) cancel_all(s);
+}
+
 void iz_scope_cancel(iz_scope *s) {
   s->cancelled = true;
-  for (iz_task *t = s->first, *next; t; t = next) {
-    next = t->next;
-    iz_task_cancel(t);
-  }
+  cancel_all(s);
 }

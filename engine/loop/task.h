@@ -52,7 +52,9 @@ struct iz_scope {
   iz_task *first; /* its living tasks */
   iz_waitlist empty;
   iz_task *failure; /* the first that failed and was not joined; for the layer above */
+  uint32_t lasting; /* its living tasks that are no daemons */
   bool cancelled;   /* tasks spawned into it start cancelled */
+  bool closing;     /* its body is over */
   bool fail_fast;   /* a failure cancels the rest */
 };
 
@@ -61,7 +63,8 @@ enum {
   IZ_TASK_EXPIRED = 2,     /* the shield's time is over: every wait fails */
   IZ_TASK_INTERRUPTED = 4, /* the last wait was cancelled, not completed */
   IZ_TASK_DONE = 8,
-  IZ_TASK_DAEMON = 16, /* does not keep the loop alive */
+  IZ_TASK_DAEMON = 16, /* keeps neither the loop nor its scope: once the scope's body is over and
+                          only daemons are left, they are cancelled */
 };
 
 struct iz_task {
@@ -97,6 +100,8 @@ bool iz_task_must_stop(const iz_task *t, bool shielded);
 void iz_task_done(iz_task *t);
 
 void iz_scope_init(iz_scope *s, iz_task *owner);
+/* Nothing more begins in it but by its own tasks: daemons go when the others have gone. */
+void iz_scope_close(iz_scope *s);
 /* Cancels every task in it, and those spawned into it later. */
 void iz_scope_cancel(iz_scope *s);
 static inline bool iz_scope_is_empty(const iz_scope *s) {

@@ -124,6 +124,14 @@ int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx) {
   return lua_yieldk(L, 0, 0, resumed);
 }
 
+int iz_await_list(lua_State *L, iz_waitlist *list, lua_KFunction k, lua_KContext ctx) {
+  iz_await_check(L);
+  iz_fiber *me = iz_vm_of(L)->current;
+  me->wait.wait.ask = NULL;
+  iz_waitlist_add(list, &me->wait);
+  return iz_await(L, &me->wait.wait, k, ctx);
+}
+
 /* ---- arguments ---- */
 
 static int64_t scaled(lua_State *L, int arg, double n, double unit, const char *what) {

@@ -171,6 +171,7 @@ static int body_over(lua_State *L, int status, lua_KContext ctx) {
     if (status == LUA_ERRMEM && vm->mem_hit && !f->limit) f->limit = IZ_LIMIT_MEMORY;
     iz_scope_cancel(&f->task.own);
   }
+  iz_scope_close(&f->task.own);
   if (iz_scope_is_empty(&f->task.own)) return body_closed(L, LUA_OK, failed);
   return await_scope(L, &f->task.own, body_closed, failed);
 }
@@ -500,6 +501,7 @@ static int l_scope(lua_State *L) {
   lua_pushvalue(L, 1);
   iz_fiber *f = iz_fiber_spawn(L, 1, scope, 0);
   f->task.inner = scope;
+  iz_scope_close(scope); /* over when the tasks of the scope are, f among them */
   return await_scope(L, scope, scope_over, (lua_KContext)f);
 }
 

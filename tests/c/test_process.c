@@ -64,6 +64,7 @@ static iz_process_opts options(const char *const *argv, run *r) {
                            .out = IZ_STDIO_PIPE,
                            .err = IZ_STDIO_PIPE,
                            .limit = 1 << 20,
+                           .err_limit = 1 << 20,
                            .on_change = on_change,
                            .ctx = r};
 }
@@ -196,7 +197,7 @@ static void test_a_full_buffer_makes_the_child_wait(void **state) {
   iz_process_held(p, 1, &n);
   assert_int_equal(n, 1000);
   assert_false(iz_process_exited(p, &status, &sig));
-  iz_process_set_limit(p, 2000000);
+  iz_process_set_limit(p, 1, 2000000);
   iz_loop_run(loop);
   iz_process_held(p, 1, &n);
   assert_int_equal(n, 1000000);
@@ -208,7 +209,7 @@ static void test_the_tail_of_stderr_is_kept(void **state) {
   (void)state;
   run r = {0};
   iz_process_opts o = options(SH("seq 100000 >&2; printf end >&2"), &r);
-  o.limit = 9;
+  o.err_limit = 9;
   o.keep_err = IZ_KEEP_TAIL;
   iz_process *p = begin(&o, &r);
   iz_loop_run(loop);
