@@ -141,7 +141,7 @@ static iz_stdio check_stdio(lua_State *L, int arg) {
 }
 
 static child *push_child(lua_State *L, const char *name) {
-  child **box = lua_newuserdatauv(L, sizeof *box, 0);
+  child **box = lua_newuserdatauv(L, sizeof(void *), 0);
   *box = NULL;
   luaL_setmetatable(L, TYPE);
   child *c = iz_calloc(1, sizeof *c);

@@ -18,8 +18,8 @@
  * outside any task, or when a C function that cannot be suspended (sort, gsub callback, require) is
  * on the stack; the error names it. Never returns to its caller: always `return iz_await(...)`. */
 int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx);
-/* The same for a condition that a list of waiters stands for: sleeps until the list is woken. k looks
- * whether the condition holds now, and may wait again. */
+/* The same for a condition that a list of waiters stands for: sleeps until the list is woken. k
+ * looks whether the condition holds now, and may wait again. */
 int iz_await_list(lua_State *L, iz_waitlist *list, lua_KFunction k, lua_KContext ctx);
 /* Raises those same errors before anything is started: for operations costly to begin. */
 void iz_await_check(lua_State *L);

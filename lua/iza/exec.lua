@@ -3,12 +3,13 @@
 --- A child never outlives the scope it was started in; it and what it started are stopped by
 --- SIGTERM, then SIGKILL 2 s later. Only standard input, output and error are passed on.
 local core = require "iza.core.exec"
+local fail = require "iza.fail"
 
 ---@class iza.ExecOptions
----@field [integer] string|number the program (looked up in PATH) and its arguments
+---@field [integer] string|number the program (looked up in PATH), its arguments
 ---@field cwd? string the folder to run in
----@field env? table<string, string|number|false> variables to set, or with false to take away
----@field stdin? string|true what it reads; true: p:write writes to it (stream only). Default: nothing
+---@field env? table<string, string|number|false> variables to set, with false to take away
+---@field stdin? string|true what it reads (default: nothing); true: p:write writes to it
 ---@field stdout? "pipe"|"inherit"|"null" default "pipe": collected; "inherit": ours
 ---@field stderr? "pipe"|"inherit"|"null"|"stdout" default "pipe": collected; "stdout": joins stdout
 ---@field timeout? number|string stopped after this long, with code "timeout"
@@ -66,14 +67,14 @@ local function failed(name, result)
   local how = result.signal and "was ended by " .. result.signal
     or ("ended with status %d"):format(result.status)
   local last = result.stderr:match("([^\n]+)%s*$")
-  local err = iza.error("exit", ("exec: \"%s\" %s%s"):format(name, how, last and ": " .. last or ""))
+  local _, err = fail("exit", 'exec: "%s" %s%s', name, how, last and ": " .. last or "")
   err.result = result
   return nil, err
 end
 
 --- Runs a program and returns what came of it; with `stream` a process to talk to.
 --- A program that cannot be started is nil and an error ("ENOENT": there is no such program).
---- Example: `local r = iza.exec{"git", "log", "-1", cwd = "repo", timeout = "10s"}; print(r.stdout)`
+--- Example: `local r = iza.exec{"git", "log", cwd = "repo", timeout = "10s"}; print(r.stdout)`
 ---@param opts iza.ExecOptions
 ---@return iza.ExecResult|iza.Process|nil result
 ---@return iza.Error? err code "timeout", "too_large", "exit" (err.result) or an errno name
@@ -148,8 +149,8 @@ function Process:kill(signal) return core.kill(self, signal) end
 ---@return integer
 function Process:pid() return core.pid(self) end
 
---- Ends it: SIGTERM, 2 s later SIGKILL, and waits until it is dead. `local p <close> = iza.exec{...}`
---- does this at the end of the block.
+--- Ends it: SIGTERM, 2 s later SIGKILL, and waits until it is dead. At the end of a block
+--- `local p <close> = iza.exec{...}` does this.
 function Process:close() core.close(self) end
 
 return exec
