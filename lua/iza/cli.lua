@@ -52,6 +52,16 @@ function cli.verb(name)
   return verb
 end
 
+--- The names of the verbs that `iza help` lists.
+---@return string[]
+function cli.listed()
+  local names = {}
+  for _, name in ipairs(cli.names()) do
+    if cli.verb(name).group then names[#names + 1] = name end
+  end
+  return names
+end
+
 --- The parser of a verb's options.
 --- Example: `print(cli.spec(cli.verb "check"):help())`
 ---@param verb iza.Verb
@@ -67,7 +77,7 @@ local function say(...) io.stderr:write(table.concat {...}, "\n") end
 
 -- What `iza WORD` says when WORD is neither a verb nor a file.
 local function unknown(word)
-  local guess = near.nearest(word, cli.names())
+  local guess = near.nearest(word, cli.listed())
   say("iza: '", word, "' is neither a file nor a verb", guess and "; did you mean 'iza " .. guess
     .. "'?" or "")
   if word:find("/", 1, true) or word:find("%.lua$") then
@@ -97,8 +107,12 @@ function cli.failed(name, err)
   return 1
 end
 
-local function options_of(verb, argv)
-  if verb.raw then return argv end
+--- Reads a verb's options. What is said about a wrong command line, or the help, is printed.
+---@param verb iza.Verb
+---@param argv string[]
+---@return table? opts
+---@return integer? status when there are no options: the exit code
+function cli.options(verb, argv)
   local spec = cli.spec(verb)
   local opts, err = spec:parse(argv)
   if not opts then return nil, refuse(spec, err) end
@@ -113,7 +127,8 @@ end
 function cli.main(word, argv)
   local verb = cli.verb(word)
   if not verb then return unknown(word) end
-  local opts, status = options_of(verb, argv)
+  local opts, status = argv, nil
+  if not verb.raw then opts, status = cli.options(verb, argv) end
   if not opts then return status end
   local result, err = verb.run(opts)
   if err ~= nil then return cli.failed("iza " .. word, err) end

@@ -1,0 +1,96 @@
+local cli = require "iza.cli"
+local doc = require "iza.doc"
+local embedded = require "iza.core.embedded"
+local fail = require "iza.fail"
+local near = require "iza.args_help"
+local term = require "iza.term"
+
+local TOPICS = "lua/iza/help/"
+local groups = {
+  {"project", "your work"}, {"server", "the server"}, {"iza", "iza itself"},
+}
+
+local function topics()
+  local names = {}
+  for _, path in ipairs(embedded.list(TOPICS)) do
+    names[#names + 1] = path:sub(#TOPICS + 1):match "^(.+)%.md$"
+  end
+  return names
+end
+
+local function print_verbs()
+  local by_group = {}
+  for _, name in ipairs(cli.names()) do
+    local verb = cli.verb(name)
+    local list = by_group[verb.group or ""] or {}
+    list[#list + 1] = verb
+    by_group[verb.group or ""] = list
+  end
+  for _, group in ipairs(groups) do
+    print("\n" .. term.style(group[2] .. ":", "bold"))
+    for _, verb in ipairs(by_group[group[1]] or {}) do
+      print(("  %-10s %s"):format(verb.name, verb.summary))
+    end
+  end
+end
+
+local function print_overview()
+  print [[
+usage: iza FILE.lua [ARGS]     run a script
+       iza -e CODE [ARGS]      run a line of Lua
+       iza -                   run the script on standard input
+       iza                     type Lua and see what it gives
+       iza VERB [ARGS]         one of these:]]
+  print_verbs()
+  print("\n" .. term.style("topics for `iza help TOPIC`:", "bold"))
+  print("  " .. table.concat(topics(), "  "))
+  print("\n`iza VERB --help` shows a verb's options, `iza help json.encode` a function.")
+end
+
+-- A page as a terminal shows it: headings bold, the fences of code left out.
+local function show_page(text)
+  for line in text:gmatch "(.-)\n" do
+    local heading = line:match "^#+ (.*)$"
+    if heading then
+      print(term.style(heading, "bold"))
+    elseif not line:find "^```" then
+      print(line)
+    end
+  end
+end
+
+local function page_of(topic)
+  if not topic:find "^[%w_]+$" then return nil end
+  return embedded.read(TOPICS .. topic .. ".md")
+end
+
+local function print_topic(topic)
+  local page, verb = page_of(topic), cli.verb(topic)
+  if page then show_page(page) end
+  if page and verb then print() end
+  if verb then print(cli.spec(verb):help()) end
+  if page or verb then return 0 end
+  local text, guess = doc.find(topic)
+  if text then
+    print(text)
+    return 0
+  end
+  local all = topics()
+  table.move(cli.names(), 1, 100, #all + 1, all)
+  guess = guess or near.nearest(topic, all)
+  return fail("not_found", "there is no help on '%s'%s", topic,
+    guess and "; did you mean '" .. guess .. "'?" or "; `iza help` lists the topics")
+end
+
+return {
+  group = "iza",
+  summary = "Explains verbs, topics and functions.",
+  args = {
+    {"topic", required = false, help = "a verb, a topic, or a function such as json.encode"},
+    examples = {"iza help", "iza help tasks", "iza help json.encode"},
+  },
+  run = function(opts)
+    if opts.topic then return print_topic(opts.topic) end
+    print_overview()
+  end,
+}

@@ -1,0 +1,57 @@
+local embedded = require "iza.core.embedded"
+local fail = require "iza.fail"
+local host = require "iza.core.host"
+
+local SKELETON = "lua/iza/skeleton/"
+local hidden = {gitignore = ".gitignore"}
+
+-- Whether a project may be made there: nothing is there yet, or an empty folder.
+local function check_target(dir)
+  local kind = host.kind(dir)
+  if not kind then return true end
+  local names, err = host.list(dir)
+  if not names then return nil, err end
+  if #names > 0 then return fail("exists", "%s is not empty; nothing was changed", dir) end
+  return true
+end
+
+local function write(path, text)
+  local ok, err = host.mkdir(path:match "^(.*)/[^/]*$")
+  if ok then ok, err = host.replace(path, text, 420) end -- rw-r--r--
+  return ok, err
+end
+
+local function make(dir, name)
+  for _, path in ipairs(embedded.list(SKELETON)) do
+    local relative = path:sub(#SKELETON + 1)
+    local text = embedded.read(path):gsub("PROJECT_NAME", name)
+    local ok, err = write(dir .. "/" .. (hidden[relative] or relative), text)
+    if not ok then return nil, err end
+  end
+  return host.mkdir(dir .. "/data/samples")
+end
+
+return {
+  group = "project",
+  summary = "Makes a new project.",
+  args = {
+    {"dir", help = "the folder; it must be empty or not exist"},
+    examples = {"iza new shop"},
+  },
+  run = function(opts)
+    local dir = opts.dir:gsub("(.)/+$", "%1")
+    local ok, err = check_target(dir)
+    if ok then ok, err = host.mkdir(dir) end
+    if not ok then return nil, err end
+    local name = host.real(dir):match "([^/]*)$"
+    if not name:find "^[%w_. -]+$" then
+      return fail("invalid", "'%s' cannot be a project's name: use letters, digits, - and _", name)
+    end
+    ok, err = make(dir, name)
+    if not ok then return nil, err end
+    print("Made the project '" .. name .. "' in " .. dir .. ". Next:")
+    print("  cd " .. dir)
+    print("  iza run hello Ada")
+    print("  iza check .")
+  end,
+}

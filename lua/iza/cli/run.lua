@@ -1,0 +1,137 @@
+local cli = require "iza.cli"
+local embedded = require "iza.core.embedded"
+local fail = require "iza.fail"
+local near = require "iza.args_help"
+local project = require "iza.project"
+local term = require "iza.term"
+local walk = require "iza.walk"
+
+local FOLDER = "lua/workflows/"
+
+local function name_of(path) return path:match "([^/]+)%.lua$" end
+
+-- All workflows by name: the project's own, then those inside the program. A name that is found
+-- twice in one place is an error when it is asked for.
+local function find_all()
+  local found = {}
+  local function add(path, where)
+    local name = name_of(path)
+    local known = name and found[name]
+    if known and known.where == where then known.twin = path end
+    if name and not known then found[name] = {name = name, path = path, where = where} end
+  end
+  if project.root then
+    local own = walk.files(project.root .. "/" .. FOLDER:sub(1, -2), "%.lua$")
+    for _, path in ipairs(own) do add(path, "project") end
+  end
+  for _, path in ipairs(embedded.list(FOLDER)) do add(path, "iza") end
+  return found
+end
+
+local function sorted(found)
+  local list = {}
+  for _, workflow in pairs(found) do list[#list + 1] = workflow end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+local function load_file(workflow)
+  if workflow.where == "project" then return loadfile(workflow.path, "t") end
+  return load(embedded.read(workflow.path), "@" .. workflow.path, "t")
+end
+
+-- The first sentence of the comment at the top of the file.
+local function about(workflow)
+  local source = embedded.read(workflow.path)
+  if workflow.where == "project" then
+    local f = io.open(workflow.path, "rb")
+    source = f and f:read "a" or ""
+    if f then f:close() end
+  end
+  local lines = {}
+  for line in source:gmatch "[^\n]+" do
+    local text = line:match "^%-%-%-? ?(.*)$"
+    if not text and line:sub(1, 2) ~= "#!" then break end
+    lines[#lines + 1] = text
+  end
+  local text = table.concat(lines, " ")
+  return text:match "^(.-%.)%s" or text
+end
+
+local function print_list(found, as_json)
+  local rows = {}
+  for i, workflow in ipairs(sorted(found)) do
+    rows[i] = {name = workflow.name, from = workflow.where, about = about(workflow)}
+  end
+  if as_json then
+    local json = require "iza.json"
+    print(json.encode(json.array(rows)))
+  elseif #rows == 0 then
+    print "There are no workflows here. `iza new DIR` makes a project with one."
+  else
+    print(term.table(rows, {columns = {"name", "from", "about"}}))
+  end
+end
+
+local function pick(found, name)
+  local workflow = found[name]
+  if workflow and workflow.twin then
+    return fail("ambiguous", "there are two workflows '%s': %s and %s", name, workflow.path,
+      workflow.twin)
+  end
+  if workflow then return workflow end
+  local names = {}
+  for known in pairs(found) do names[#names + 1] = known end
+  table.sort(names)
+  local guess = near.nearest(name, names)
+  return fail("not_found", "there is no workflow '%s'%s; `iza run` lists them", name,
+    guess and "; did you mean '" .. guess .. "'?" or "")
+end
+
+local function execute(workflow, argv)
+  local chunk, why = load_file(workflow)
+  if not chunk then return fail("invalid", "%s", why) end
+  rawset(_G, "arg", table.move(argv, 1, #argv, 1, {[0] = workflow.path}))
+  local status = chunk(table.unpack(argv))
+  return math.type(status) == "integer" and status or 0
+end
+
+-- Our own options stand before the name; all behind it belongs to the workflow.
+local function split(argv)
+  local at = 1
+  while argv[at] and argv[at]:sub(1, 1) == "-" do
+    at = at + (argv[at] == "--data" and 2 or 1)
+  end
+  return table.move(argv, 1, at - 1, 1, {}), argv[at], table.move(argv, at + 1, #argv, 1, {})
+end
+
+local verb
+verb = {
+  group = "project",
+  summary = "Runs a workflow by its name.",
+  about = "Runs lua/workflows/**/NAME.lua of the project, or one that is built in. Without a name it"
+    .. " lists them.",
+  raw = true,
+  args = {
+    {"--json", help = "the list as JSON"},
+    {"name", required = false, help = "the workflow"},
+    {"args...", help = "what it is given"},
+    examples = {"iza run", "iza run hello Ada"},
+  },
+  complete = function()
+    local names = {}
+    for name in pairs(find_all()) do names[#names + 1] = name end
+    return names
+  end,
+  run = function(argv)
+    local own, name, rest = split(argv)
+    local opts, status = cli.options(verb, own)
+    if not opts then return status end
+    local found = find_all()
+    if not name then return print_list(found, opts.json) end
+    local workflow, err = pick(found, name)
+    if not workflow then return nil, err end
+    return execute(workflow, rest)
+  end,
+}
+return verb

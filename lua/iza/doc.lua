@@ -1,0 +1,168 @@
+--- Doc comments, read from the sources inside the program: what `iza help MODULE.function` and the
+--- REPL's `:help` show.
+---
+--- A doc comment is a run of comment lines right above a function; the first begins with "---". The
+--- comment at the top of a module is the module's. What has no Lua source (the scheduler's own
+--- functions) is described in lua/iza/help/globals.lua in the same form.
+local embedded = require "iza.core.embedded"
+local near = require "iza.args_help"
+
+local doc = {}
+
+local GLOBALS = "lua/iza/help/globals.lua"
+local IN_TASK = {all = true, race = true, timeout = true, channel = true, select = true}
+
+---@class iza.Doc
+---@field name string as called, without the module: "encode", "send"
+---@field signature string "encode(value, opts)"
+---@field lines string[] the comment without dashes
+
+-- The comment line without its dashes; nil when it is none.
+local function comment_of(line) return line:match "^%-%-%-? ?(.*)$" end
+
+-- "M.all(functions)", "Channel:send(value)", "spawn(f)" and the name in it; nil for other lines.
+local function signature_of(line)
+  local owner, separator, name, params = line:match "^function ([%w_]+)([.:])([%w_]+)(%b())"
+  if not owner then
+    owner, separator, name = line:match "^([%w_]+)(%.)([%w_]+) = "
+    params = ""
+  end
+  if not name then return nil end
+  return name, (separator == ":" and ":" or "") .. name .. params
+end
+
+--- The doc comments of a source: that of the module, and one for each documented function.
+---@param source string
+---@return string[] top
+---@return iza.Doc[] items in order
+function doc.parse(source)
+  local top, items, run, first = nil, {}, nil, true
+  for line in (source .. "\n"):gmatch "(.-)\n" do
+    local text = comment_of(line)
+    if text and (run or line:sub(1, 3) == "---") then
+      run = run or {}
+      run[#run + 1] = text
+    elseif not text then
+      local name, signature = signature_of(line)
+      if run and name then
+        items[#items + 1] = {name = name, signature = signature, lines = run}
+      elseif run and first then
+        top = run
+      end
+      run, first = nil, false
+    end
+  end
+  return top or {}, items
+end
+
+local function read_module(name)
+  for _, tail in ipairs {".lua", "/init.lua"} do
+    local source = embedded.read("lua/iza/" .. name:gsub("%.", "/") .. tail)
+    if source then return source end
+  end
+end
+
+-- ---- showing ----
+
+local function value_line(line)
+  local name, type, text = line:match "^@param ([%w_.?]+) (fun%b():? ?%S*) ?(.*)$"
+  if not name then name, type, text = line:match "^@param ([%w_.?]+) (%b{}%S*) ?(.*)$" end
+  if not name then name, type, text = line:match "^@param ([%w_.?]+) (%S+) ?(.*)$" end
+  if name then return ("  %s: %s%s"):format(name, type, text ~= "" and "  " .. text or "") end
+  local result = line:match "^@return (.*)$"
+  if result then return "  returns " .. result end
+end
+
+local function show_item(prefix, item)
+  local out, values = {prefix .. item.signature, ""}, {}
+  for _, line in ipairs(item.lines) do
+    if line:sub(1, 1) == "@" then
+      values[#values + 1] = value_line(line)
+    elseif #values > 0 then
+      values[#values] = values[#values] .. " " .. line
+    else
+      out[#out + 1] = line
+    end
+  end
+  if #values > 0 then out[#out + 1] = "" end
+  table.move(values, 1, #values, #out + 1, out)
+  return table.concat(out, "\n")
+end
+
+local function summary_of(item)
+  local text = {}
+  for _, line in ipairs(item.lines) do
+    if line:sub(1, 1) == "@" then break end
+    text[#text + 1] = line
+  end
+  return table.concat(text, " "):match "^(.-%.)%s" or table.concat(text, " ")
+end
+
+local function show_module(name, top, items)
+  local out = {"iza." .. name, ""}
+  for _, line in ipairs(top) do
+    if line:sub(1, 1) ~= "@" then out[#out + 1] = line end
+  end
+  if #items > 0 then out[#out + 1] = "" end
+  for _, item in ipairs(items) do
+    out[#out + 1] = "  " .. item.signature
+    out[#out + 1] = "      " .. summary_of(item)
+  end
+  return table.concat(out, "\n")
+end
+
+-- ---- finding ----
+
+local function item_named(items, name)
+  for _, item in ipairs(items) do
+    if item.name == name then return item end
+  end
+end
+
+-- Of a function that is a field of `iza` itself.
+local function direct(name)
+  local source = IN_TASK[name] and read_module "task" or embedded.read(GLOBALS)
+  local _, items = doc.parse(source)
+  local item = item_named(items, name)
+  return item and show_item("iza.", item)
+end
+
+local function of_module(module, name)
+  local source = read_module(module)
+  if not source then return nil end
+  local top, items = doc.parse(source)
+  if not name then return show_module(module, top, items) end
+  local item = item_named(items, name)
+  if item then
+    local separator = item.signature:sub(1, 1) == ":" and "" or "."
+    return show_item("iza." .. module .. separator, item)
+  end
+  return nil, near.nearest(name, doc.names(module))
+end
+
+--- The names of what a module documents.
+---@param module string "json"
+---@return string[]
+function doc.names(module)
+  local names = {}
+  local _, items = doc.parse(read_module(module) or "")
+  for i, item in ipairs(items) do names[i] = item.name end
+  return names
+end
+
+--- The text for a name: a module, a function of one, or a function of `iza` itself.
+--- Example: `print(doc.find "json.encode")`
+---@param name string "json.encode", "iza.json", "sleep", "channel"
+---@return string? text
+---@return string? guess a name in the same module that was probably meant
+function doc.find(name)
+  name = name:gsub("^iza%.", "")
+  local text = direct(name) or of_module(name)
+  if text then return text end
+  local module, field = name:match "^(.+)[.:]([%w_]+)$"
+  if not module then return nil end
+  local found, guess = of_module(module, field)
+  return found, guess and module .. "." .. guess
+end
+
+return doc

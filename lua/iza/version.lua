@@ -1,0 +1,2 @@
+--- The version of iza.
+return "0.1.0"
