@@ -25,14 +25,18 @@ describe("a project's rocks/", function()
       package = "greet"
       version = "1.0-1"
       source = { url = "file://greet.lua" }
-      build = { type = "builtin", modules = { greet = "greet.lua", ["greet.core"] = "core.c" } }
+      build = {
+        type = "builtin",
+        modules = { greet = "greet.lua", ["greet.core"] = "core.c" },
+      }
     ]])
-    write(dir .. "/rock/greet.lua", 'return { say = function() return (require("greet.core")) end }\n')
+    write(dir .. "/rock/greet.lua", "return { say = function() return (require 'greet.core') end }")
     write(dir .. "/rock/core.c", [[
       #include <lua.h>
       int luaopen_greet_core(lua_State *L) { lua_pushliteral(L, "hello from C"); return 1; }
     ]])
-    run(dir .. "/rock", { "luarocks", "--lua-version", "5.4", "--tree", "../project/rocks", "make" })
+    run(dir .. "/rock",
+      { "luarocks", "--lua-version", "5.4", "--tree", "../project/rocks", "make" })
   end)
 
   teardown(function() run(nil, { "rm", "-rf", dir }) end)
@@ -55,8 +59,8 @@ describe("the rockspec of iza", function()
   it("installs the program and its editor types", function()
     local tree = run(nil, { "mktemp", "-d" }):match("%S+")
     -- Not as a part of the make that may have started us.
-    run(nil, { "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "SAN", "luarocks", "--lua-version",
-      "5.4", "--tree", tree, "make", "rocks/iza-dev-1.rockspec" })
+    run(nil, { "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "-u", "SAN",
+      "luarocks", "--lua-version", "5.4", "--tree", tree, "make", "rocks/iza-dev-1.rockspec" })
     assert.are.equal("42\n", run(nil, { tree .. "/bin/iza", "-e", "print(6 * 7)" }))
     local types = tree .. "/lib/luarocks/rocks-5.4/iza/dev-1/share/iza/types/"
     assert.matches("---@meta iza", run(nil, { "head", "-n", "1", types .. "iza.lua" }), 1, true)
