@@ -353,7 +353,10 @@ bool iz_conn_body_over(iz_http_conn *c) {
     c->view += used;
     c->view_len -= used;
     if (e == IZ_HTTP_END) r->body_done = true;
-    if (e == IZ_HTTP_BAD) r->body_error = c->parser.status;
+    if (e == IZ_HTTP_BAD) {
+      r->body_error = c->parser.status;
+      r->body_why = c->parser.why;
+    }
     if (e == IZ_HTTP_MORE) break;
   }
   return r->body_done;

@@ -155,11 +155,21 @@ static void send_scratch(iz_http_req *r, const char *body, size_t len) {
 
 /* ---- whole answers ---- */
 
+/* Whatever its owner makes of it: a request whose body was refused has no good answer. */
+static bool refused_body(iz_http_req *r, int status) {
+  if (!r->body_error || status >= 400) return false;
+  iz_buf_clear(&r->fields);
+  r->has_type = false;
+  iz_http_error(r, r->body_error, r->body_why ? r->body_why : "malformed request body");
+  return true;
+}
+
 void iz_http_respond(iz_http_req *r, int status, const char *body, size_t len) {
   iz_http_conn *c = r->conn;
   if (!c || r->status) return;
   /* What has come of an unread body is dropped; if more is coming, this is the last answer here. */
   if (!r->body_done && !iz_conn_body_over(c)) r->close = c->linger = true;
+  if (refused_body(r, status)) return;
   if (r->fields.oom) {
     iz_buf_clear(&r->fields);
     status = 500;
@@ -235,7 +245,7 @@ void iz_http_error(iz_http_req *r, int status, const char *message) {
 /* ---- streamed answers ---- */
 
 void iz_http_start(iz_http_req *r, int status, int64_t length) {
-  if (!r->conn || r->status) return;
+  if (!r->conn || r->status || refused_body(r, status)) return;
   r->head_only = r->head_only || has_no_body(status);
   r->left = length;
   if (length < 0 && r->head.minor == 0) r->close = true;

@@ -120,7 +120,8 @@ void iz_http_release(iz_http_req *req);
  * "Connection: close" closes after the answer. */
 bool iz_http_header(iz_http_req *req, const char *name, size_t nlen, const char *value,
                     size_t vlen);
-/* The whole answer. Without a Content-Type field, none is sent. */
+/* The whole answer. Without a Content-Type field, none is sent. When the body of the request was
+ * refused (malformed, too large, too slow), a status below 400 becomes that refusal. */
 void iz_http_respond(iz_http_req *req, int status, const char *body, size_t len);
 /* An error in the common JSON form: {"error":{"code":"not_found","message":...}}. */
 void iz_http_error(iz_http_req *req, int status, const char *message);

@@ -1,0 +1,176 @@
+-- A server in a process of its own, probed with raw sockets: what must be accepted, what refused,
+-- and what it does about clients that are slow, many, or gone.
+
+local program = os.getenv("IZA") or "./iza"
+
+local script = [[
+local s = assert(iza.http.serve{limits = {header_time = arg[1]}, routes = {
+  ["GET /"] = function() return "hello" end,
+  ["ANY /echo"] = function(req) return {body = req:text(), headers = {["X-Admin"] =
+    req.headers["x-admin"]}} end,
+  ["GET /a"] = function() return "should not be reached by a%00b" end,
+  ["GET /late"] = function() iza.sleep(0.2) return "late" end,
+  ["GET /events"] = function() return {sse = function(e) e:send("first") iza.sleep(3600) end} end,
+}})
+local stats
+stats = assert(iza.http.serve{routes = {["GET /"] = function() return {json = s:stats()} end}})
+print(s.port, stats.port)
+io.stdout:flush()
+]]
+
+-- Runs f with the ports of a server, its statistics page and its process id.
+local function with_server(header_time, f)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(script)
+  file:close()
+  local p = assert(iza.exec{program, path, header_time, stream = true, stderr = "inherit"})
+  local running <close> = p -- luacheck: ignore
+  local line = p:read("l")
+  os.remove(path)
+  local port, stats = line:match("(%d+)%s+(%d+)")
+  return f(port, stats, p:pid())
+end
+
+local function stats_of(port)
+  local r = assert(iza.exec{"curl", "-s", "http://127.0.0.1:" .. port .. "/"})
+  return require("iza.json").decode(r.stdout)
+end
+
+-- Sends bytes; returns what came within the time, and whether the server closed the connection.
+local function raw(port, bytes, seconds)
+  local r = assert(iza.exec{"bash", "-c",
+    "exec 3<>/dev/tcp/127.0.0.1/$0; cat >&3; timeout $1 cat <&3", port, seconds or 0.4,
+    stdin = bytes})
+  return r.stdout, r.status == 0
+end
+
+local GET = "GET / HTTP/1.1\r\nHost: localhost\r\n"
+local POST = "POST /echo HTTP/1.1\r\nHost: localhost\r\n"
+local CHUNKED = POST .. "Transfer-Encoding: chunked\r\n\r\n"
+local OPEN, CLOSED = false, true
+
+-- name, bytes, status of each answer in order, whether the connection is closed, text of the last
+local probes = {
+  {"plain", GET .. "\r\n", {200}, OPEN, "hello"},
+  {"CL beside TE chunked", POST .. "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" ..
+    "0\r\n\r\n" .. GET .. "\r\n", {400}, CLOSED},
+  {"TE gzip, chunked beside CL", POST .. "Transfer-Encoding: gzip, chunked\r\n" ..
+    "Content-Length: 5\r\n\r\nhello", {400}, CLOSED},
+  {"two TE", POST .. "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    {400}, CLOSED},
+  {"TE unknown", POST .. "Transfer-Encoding: gzip\r\n\r\n" .. GET .. "\r\n", {501}, CLOSED},
+  {"trailers do not become headers", CHUNKED .. "2\r\nhi\r\n0\r\nX-Admin: yes\r\n\r\n", {200}, OPEN,
+    "\r\n\r\nhi"},
+  {"two Content-Length", POST .. "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", {400},
+    CLOSED},
+  {"Content-Length +5", POST .. "Content-Length: +5\r\n\r\nhello", {400}, CLOSED},
+  {"space before colon", POST .. "Content-Length : 5\r\n\r\nhello", {400}, CLOSED},
+  {"bare LF", "GET / HTTP/1.1\nHost: localhost\n\n", {400}, CLOSED},
+  {"folded line", GET .. "A: b\r\n c\r\n\r\n", {400}, CLOSED},
+  {"empty header name", GET .. ": b\r\n\r\n", {400}, CLOSED},
+  {"NUL in a value", GET .. "A: b\0c\r\n\r\n", {400}, CLOSED},
+  {"chunk 0x5", CHUNKED .. "0x5\r\nhello\r\n0\r\n\r\n", {400}, CLOSED},
+  {"chunk +5", CHUNKED .. "+5\r\nhello\r\n0\r\n\r\n", {400}, CLOSED},
+  {"bare LF in chunks", CHUNKED .. "5\nhello\n0\n\n", {400}, CLOSED},
+  {"chunk extension", CHUNKED .. "5;a=b\r\nhello\r\n0\r\n\r\n", {200}, OPEN, "\r\n\r\nhello"},
+  {"missing Host", "GET / HTTP/1.1\r\n\r\n", {400}, CLOSED},
+  {"two Host", GET .. "Host: localhost\r\n\r\n", {400}, CLOSED},
+  {"foreign Host", "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", {421}, OPEN},
+  {"HEAD has no body", "HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n" .. GET .. "\r\n", {200, 200},
+    OPEN, "hello"},
+  {"PATCH", "PATCH /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi", {200}, OPEN,
+    "hi"},
+  {"OPTIONS", "OPTIONS / HTTP/1.1\r\nHost: localhost\r\n\r\n", {204}, OPEN,
+    "Allow: GET, HEAD, OPTIONS"},
+  {"OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", {204}, OPEN, "Allow: GET"},
+  {"unknown method", "BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", {501}, OPEN},
+  {"%00", "GET /a%00b HTTP/1.1\r\nHost: localhost\r\n\r\n", {400}, CLOSED},
+  {"//x/y is a path", "GET //x/y HTTP/1.1\r\nHost: localhost\r\n\r\n", {404}, OPEN},
+  {"absolute form", "GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n", {200}, OPEN,
+    "hello"},
+  {"absolute form wins over Host", "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    {421}, OPEN},
+  {"head of 20 KB", GET .. "A: " .. ("b"):rep(20000) .. "\r\n\r\n", {431}, CLOSED},
+  {"101 headers", GET .. ("A: b\r\n"):rep(100) .. "\r\n", {431}, CLOSED},
+  {"URL of 9 KB", "GET /" .. ("a"):rep(9000) .. " HTTP/1.1\r\n", {414}, CLOSED},
+  {"body of 2 MB", POST .. "Content-Length: 2000000\r\n\r\n", {413}, CLOSED},
+  {"Expect", POST .. "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nhi", {200}, OPEN, "hi"},
+  {"Expect, body too large", POST .. "Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n",
+    {413}, CLOSED},
+  {"Expect unknown", POST .. "Expect: magic\r\nContent-Length: 2\r\n\r\nhi", {417}, CLOSED},
+  {"HTTP/1.0", "GET / HTTP/1.0\r\n\r\n", {200}, CLOSED, "hello"},
+  {"HTTP/2.0", "PRI * HTTP/2.0\r\n\r\n", {505}, CLOSED},
+  {"close is honoured", GET .. "Connection: close\r\n\r\n" .. GET .. "\r\n", {200}, CLOSED,
+    "hello"},
+  {"pipelining in order", "GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n" .. POST ..
+    "Content-Length: 2\r\n\r\nhi" .. GET .. "\r\n", {200, 200, 200}, OPEN, "hello"},
+  {"not HTTP", "\22\3\1\2\0", {400}, CLOSED},
+}
+
+local function check(port, probe)
+  local name, bytes, statuses, want_closed, last = table.unpack(probe)
+  local text, closed = raw(port, bytes)
+  local seen = {}
+  for status in text:gmatch("HTTP/1%.1 (%d%d%d) ") do
+    if status ~= "100" then seen[#seen + 1] = tonumber(status) end
+  end
+  assert.same(statuses, seen, name .. ": " .. text)
+  assert.equal(want_closed, closed, name)
+  if last then assert.truthy(text:find(last, 1, true), name .. ": " .. text) end
+  assert.falsy(text:find("X-Admin", 1, true), name)
+end
+
+describe("a served port", function()
+  it("answers the probe table", function()
+    with_server("10s", function(port)
+      for from = 1, #probes, 8 do
+        local group = {}
+        for i = from, math.min(from + 7, #probes) do
+          group[#group + 1] = function() check(port, probes[i]) end
+        end
+        iza.all(group)
+      end
+    end)
+  end)
+
+  it("cuts a head that comes by one byte a second", function()
+    with_server("10s", function(port)
+      local started = iza.now()
+      assert(iza.exec{"bash", "-c", [[exec 3<>/dev/tcp/127.0.0.1/$0
+        (for c in G E T ' ' / a b c d e f g h i j k l m n; do printf '%s' "$c"; sleep 1; done >&3) \
+          2>/dev/null & cat <&3; kill $!]], port})
+      local took = iza.now() - started
+      assert.truthy(took > 9 and took < 11.5, "cut after " .. took .. " s")
+    end)
+  end)
+
+  it("keeps 1,000 idle event streams in little memory, and sees at once that they leave", function()
+    with_server("10s", function(port, stats_port, pid)
+      local function resident()
+        for line in io.lines("/proc/" .. pid .. "/status") do
+          local kb = line:match("^VmRSS:%s+(%d+)")
+          if kb then return tonumber(kb) end
+        end
+      end
+      stats_of(stats_port)
+      local before = resident()
+      local crowd <close> = assert(iza.exec{"bash", "-c", [[ulimit -n 2000; for i in {1..1000}; do
+        exec {fd}<>/dev/tcp/127.0.0.1/$0
+        printf 'GET /events HTTP/1.1\r\nHost: localhost\r\nUser-Agent: crowd\r\n\r\n' >&$fd
+        head -c 20 <&$fd >/dev/null; done; echo ready; sleep 60]], port, stream = true})
+      assert.equal("ready", crowd:read("l"))
+      assert.equal(1000, stats_of(stats_port).active)
+      local each = (resident() - before) / 1000
+      assert.truthy(each <= 12, ("%.1f KB a stream"):format(each))
+      crowd:kill("SIGKILL")
+      local active
+      local deadline = iza.now() + 1
+      repeat
+        iza.sleep(0.05)
+        active = stats_of(stats_port).active
+      until active == 0 or iza.now() > deadline
+      assert.equal(0, active)
+    end)
+  end)
+end)

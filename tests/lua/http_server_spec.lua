@@ -1,0 +1,447 @@
+local serve = require("iza.http.server").serve
+local json = require "iza.json"
+
+-- Serves as opts say on a free port while f(server) runs.
+local function with(opts, f)
+  local s, err = serve(opts)
+  assert.is_nil(err)
+  local stop <close> = setmetatable({}, {__close = function() -- luacheck: ignore
+    s:stop{drain = 1}
+  end})
+  return f(s)
+end
+
+-- curl's output: status line, headers and body as they came.
+local function curl(s, path, ...)
+  local r = assert(iza.exec{"curl", "-s", "-i", "-m", "10", s.url .. path, ...})
+  return (r.stdout:gsub("\r\n", "\n"))
+end
+
+local function body_of(answer) return answer:match("\n\n(.*)$") end
+
+local function routes(t) return {routes = t} end
+
+-- Sends bytes as they are; what came within the seconds, and whether the server closed.
+local function raw(s, bytes, seconds)
+  local r = assert(iza.exec{"bash", "-c",
+    'exec 3<>/dev/tcp/127.0.0.1/$0; cat >&3; timeout $1 cat <&3', s.port, seconds or 0.3,
+    stdin = bytes})
+  return r.stdout, r.status == 0
+end
+
+describe("iza.http.serve", function()
+  it("answers with a string, a table, a status, nothing", function()
+    with(routes{
+      ["GET /text"] = function() return "plain" end,
+      ["GET /json"] = function() return {json = {a = 1}} end,
+      ["GET /html"] = function() return {html = "<p>", headers = {["X-A"] = {"1", "2"}}} end,
+      ["GET /made"] = function() return 201, {json = {id = 7}} end,
+      ["GET /short"] = function() return 418 end,
+      ["GET /none"] = function() end,
+    }, function(s)
+      local text = curl(s, "/text")
+      assert.truthy(text:find("^HTTP/1.1 200 OK\nDate: "))
+      assert.truthy(text:find("Content-Type: text/plain; charset=utf-8\n", 1, true))
+      assert.equal("plain", body_of(text))
+      assert.equal('{"a":1}', body_of(curl(s, "/json")))
+      local html = curl(s, "/html")
+      assert.truthy(html:find("X-A: 1\n", 1, true) and html:find("X-A: 2\n", 1, true))
+      assert.truthy(html:find("text/html", 1, true))
+      assert.truthy(curl(s, "/made"):find("^HTTP/1.1 201 Created"))
+      assert.truthy(curl(s, "/short"):find("^HTTP/1.1 418 "))
+      assert.truthy(curl(s, "/none"):find("^HTTP/1.1 204 No Content\n"))
+    end)
+  end)
+
+  it("gives the request's parts", function()
+    with(routes{
+      ["GET /o/:id/*rest"] = function(req)
+        return {json = {method = req.method, path = req.path, id = req.params.id,
+          rest = req.params.rest, a = req.query.a, all = req:query_all("a"), host = req.host,
+          agent = req.headers["USER-agent"], remote = req.remote, query = req.query_string}}
+      end,
+    }, function(s)
+      local t = json.decode(body_of(curl(s, "/o/a%20b/c/d%2Fe?a=1+2&b&a=%33", "-A", "me")))
+      assert.same({method = "GET", path = "/o/a%20b/c/d%2Fe", id = "a b", rest = "c/d/e", a = "1 2",
+        all = json.array{"1 2", "3"}, host = "127.0.0.1:" .. s.port, agent = "me",
+        remote = "127.0.0.1", query = "a=1+2&b&a=%33"}, t)
+    end)
+  end)
+
+  it("answers unknown paths and methods in JSON", function()
+    with(routes{["GET /a"] = function() return "a" end, ["PUT /a"] = function() return "b" end},
+      function(s)
+        local missing = curl(s, "/b")
+        assert.truthy(missing:find("^HTTP/1.1 404 "))
+        assert.equal("not_found", json.decode(body_of(missing)).error.code)
+        local wrong = curl(s, "/a", "-X", "DELETE")
+        assert.truthy(wrong:find("^HTTP/1.1 405 "))
+        assert.truthy(wrong:find("Allow: GET, HEAD, PUT, OPTIONS\n", 1, true))
+        assert.equal("method_not_allowed", json.decode(body_of(wrong)).error.code)
+        assert.truthy(curl(s, "/a", "-X", "OPTIONS"):find("^HTTP/1.1 204 "))
+        assert.equal("", body_of(curl(s, "/a", "-I")))
+      end)
+  end)
+
+  it("reads bodies: text, JSON, forms, pieces", function()
+    with(routes{
+      ["POST /text"] = function(req) return req:text() .. "|" .. req:text() end,
+      ["POST /json"] = function(req)
+        local value, err = req:json()
+        if err then return nil, err end
+        return {json = {got = value.n}}
+      end,
+      ["POST /form"] = function(req)
+        local form = req:form()
+        return form.a .. "," .. form["b c"]
+      end,
+      ["POST /pieces"] = function(req)
+        local n = 0
+        for piece in req:body() do n = n + #piece end
+        return {json = n}
+      end,
+    }, function(s)
+      assert.equal("x=1|x=1", body_of(curl(s, "/text", "-d", "x=1")))
+      assert.equal('{"got":5}', body_of(curl(s, "/json", "-d", '{"n":5}')))
+      local bad = curl(s, "/json", "-d", '{"n":}')
+      assert.truthy(bad:find("^HTTP/1.1 400 "))
+      assert.equal("invalid", json.decode(body_of(bad)).error.code)
+      assert.equal("1 2,ä", body_of(curl(s, "/form", "-d", "a=1+2&b+c=%C3%A4")))
+      assert.equal("1,2", body_of(curl(s, "/form", "-F", "a=1", "-F", "b c=2")))
+      local big = ("x"):rep(900000)
+      local r = assert(iza.exec{"curl", "-s", "-T", "-", "-X", "POST", s.url .. "/pieces",
+        stdin = big})
+      assert.equal("900000", r.stdout)
+    end)
+  end)
+
+  it("refuses a body beyond the limit", function()
+    with({routes = {["POST /"] = function(req) return req:text() end}, limits = {body = "1KB"}},
+      function(s)
+        local big = ("x"):rep(2000)
+        assert.truthy(curl(s, "/", "-d", big):find("^HTTP/1.1 413 "))
+        assert.truthy(curl(s, "/", "-d", big, "-H", "Transfer-Encoding: chunked")
+          :find("HTTP/1.1 413 ", 1, true))
+      end)
+  end)
+
+  it("streams the parts of a multipart body", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    with(routes{
+      ["POST /"] = function(req)
+        local seen = {}
+        for part, err in req:multipart() do
+          if err then return nil, err end
+          local row = {name = part.name, filename = part.filename,
+            type = part.headers["Content-Type"]}
+          if part.filename then row.size = part:save(dir) else row.text = part:text() end
+          seen[#seen + 1] = row
+        end
+        return {json = seen}
+      end,
+    }, function(s)
+      local file = os.tmpname()
+      local f = assert(io.open(file, "wb"))
+      f:write(("\r\n--"):rep(50000))
+      f:close()
+      local t = json.decode(body_of(curl(s, "/", "-F", "a=hello", "-F",
+        "f=@" .. file .. ";filename=x.bin;type=text/x", "-F", "z=")))
+      assert.same({name = "a", text = "hello"}, t[1])
+      assert.same({name = "f", filename = "x.bin", type = "text/x", size = 200000}, t[2])
+      assert.same({name = "z", text = ""}, t[3])
+      f = assert(io.open(dir, "rb"))
+      assert.equal(("\r\n--"):rep(50000), f:read("a"))
+      f:close()
+      os.remove(file)
+      os.remove(dir)
+      assert.truthy(curl(s, "/", "-d", "a=1"):find("^HTTP/1.1 415 "))
+      assert.truthy(curl(s, "/", "-H", "Content-Type: multipart/form-data; boundary=B", "-d", "--B")
+        :find("^HTTP/1.1 400 "))
+    end)
+  end)
+
+  it("runs middleware outside in, and shows it answers as tables", function()
+    local order = {}
+    with({
+      middleware = {
+        function(req, next)
+          order[#order + 1] = "a"
+          req.user = "me"
+          local answer = next(req)
+          answer.headers = {["X-Status"] = tostring(answer.status or 200)}
+          return answer
+        end,
+        function(req, next)
+          order[#order + 1] = "b"
+          if req.query.stop then return 403, "no" end
+          return next(req)
+        end,
+      },
+      routes = {["GET /"] = function(req) return "hi " .. req.user end},
+    }, function(s)
+      local answer = curl(s, "/")
+      assert.equal("hi me", body_of(answer))
+      assert.truthy(answer:find("X-Status: 200\n", 1, true))
+      assert.same({"a", "b"}, order)
+      answer = curl(s, "/?stop=1")
+      assert.truthy(answer:find("^HTTP/1.1 403 "))
+      assert.truthy(answer:find("X-Status: 403\n", 1, true))
+    end)
+  end)
+
+  it("answers an error with 500 and an id, and lives on", function()
+    local handlers = {
+      ["GET /fail"] = function() error("secret detail") end,
+      ["GET /misuse"] = function() return {jsn = 1} end,
+      ["GET /cr"] = function() return {text = "", headers = {["X-A"] = "a\r\nB: c"}} end,
+      ["GET /cycle"] = function()
+        local t = {}
+        t.t = t
+        return {json = t}
+      end,
+      ["GET /ok"] = function() return "ok" end,
+    }
+    with(routes(handlers), function(s)
+      for _, path in ipairs{"/fail", "/misuse", "/cr", "/cycle"} do
+        local answer = curl(s, path)
+        assert.truthy(answer:find("^HTTP/1.1 500 "), path)
+        local err = json.decode(body_of(answer)).error
+        assert.truthy(err.id:find("^%x+%-%x+$"))
+        assert.falsy(answer:find("secret", 1, true))
+      end
+      assert.equal("ok", body_of(curl(s, "/ok")))
+    end)
+    with({routes = handlers, develop = true}, function(s)
+      assert.truthy(curl(s, "/fail"):find("secret detail", 1, true))
+      assert.truthy(curl(s, "/misuse"):find("no field", 1, true))
+    end)
+  end)
+
+  it("streams with back-pressure and sends events", function()
+    with(routes{
+      ["GET /stream"] = function()
+        return {headers = {["Content-Type"] = "text/csv"}, stream = function(w)
+          for _ = 1, 200 do w:write(("0123456789"):rep(1000)) end
+        end}
+      end,
+      ["GET /events"] = function()
+        return {sse = function(e)
+          e:send("a\nb")
+          e:send{event = "n", id = "1", data = {x = 1}}
+        end}
+      end,
+      ["GET /broken"] = function()
+        return {stream = function(w)
+          w:write("some")
+          error("half-way")
+        end}
+      end,
+    }, function(s)
+      local answer = curl(s, "/stream")
+      assert.truthy(answer:find("Transfer-Encoding: chunked\n", 1, true))
+      assert.truthy(answer:find("Content-Type: text/csv\n", 1, true))
+      assert.equal(2000000, #body_of(answer))
+      assert.equal("data: a\ndata: b\n\nevent: n\nid: 1\ndata: {\"x\":1}\n\n",
+        body_of(curl(s, "/events")))
+      local r = assert(iza.exec{"curl", "-s", s.url .. "/broken"})
+      assert.equal("some", r.stdout)
+      assert.equal(18, r.status) -- curl: transfer closed with data outstanding
+    end)
+  end)
+
+  it("cancels the handler when the client leaves", function()
+    local left, began
+    local at_end = {__close = function() left = iza.now() end}
+    with(routes{
+      ["GET /"] = function()
+        local gone <close> = setmetatable({}, at_end) -- luacheck: ignore
+        began = true
+        iza.sleep(30)
+      end,
+    }, function(s)
+      local started = iza.now()
+      iza.exec{"curl", "-s", "-m", "0.2", s.url .. "/"}
+      for _ = 1, 100 do
+        if left then break end
+        iza.sleep(0.01)
+      end
+      assert.truthy(began and left)
+      assert.truthy(left - started < 1.5)
+    end)
+  end)
+
+  it("serves files, whole and in part", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    assert(iza.exec{"sh", "-c", [[
+      mkdir -p $0/sub/.git $0/idx && cd $0 && printf 0123456789 >a.txt && echo '<p>' >idx/index.html
+      echo secret >sub/.git/config && ln -s /etc/passwd out && ln -s a.txt in
+      ln -s ../.. sub/up && head -c 300000 /dev/zero >big.bin]], dir, check = true})
+    with({static = {["/f"] = dir}, routes = {
+      ["GET /one"] = function() return {file = dir .. "/a.txt", headers = {["X-A"] = "b"}} end,
+    }}, function(s)
+      local whole = curl(s, "/f/a.txt")
+      assert.equal("0123456789", body_of(whole))
+      assert.truthy(whole:find("Content-Type: text/plain; charset=utf-8\n", 1, true))
+      local etag, modified = whole:match("ETag: (%S+)\n"), whole:match("Last%-Modified: ([^\n]+)\n")
+      local function header(path, line) return curl(s, path, "-H", line) end
+      assert.truthy(header("/f/a.txt", "If-None-Match: " .. etag):find("^HTTP/1.1 304 "))
+      assert.truthy(header("/f/a.txt", 'If-None-Match: W/"x", W/' .. etag):find("^HTTP/1.1 304 "))
+      assert.truthy(header("/f/a.txt", 'If-None-Match: "x"'):find("^HTTP/1.1 200 "))
+      assert.truthy(header("/f/a.txt", "If-Modified-Since: " .. modified):find("^HTTP/1.1 304 "))
+      local part = header("/f/a.txt", "Range: bytes=2-4")
+      assert.truthy(part:find("^HTTP/1.1 206 "))
+      assert.truthy(part:find("Content-Range: bytes 2-4/10\n", 1, true))
+      assert.equal("234", body_of(part))
+      assert.equal("789", body_of(header("/f/a.txt", "Range: bytes=-3")))
+      assert.equal("89", body_of(header("/f/a.txt", "Range: bytes=8-99")))
+      assert.truthy(header("/f/a.txt", "Range: bytes=10-"):find("^HTTP/1.1 416 "))
+      assert.truthy(header("/f/a.txt", "Range: bytes=0-1,3-4"):find("^HTTP/1.1 200 "))
+      assert.equal("0123456789", body_of(curl(s, "/f/a.txt", "-H", "Range: bytes=0-1", "-H",
+        'If-Range: "old"')))
+      assert.equal(300000, #body_of(curl(s, "/f/big.bin")))
+      assert.equal(200000, #body_of(header("/f/big.bin", "Range: bytes=100000-")))
+      local head = curl(s, "/f/big.bin", "-I")
+      assert.truthy(head:find("Content-Length: 300000\n", 1, true))
+      assert.equal("", body_of(head))
+      assert.equal("0123456789", body_of(curl(s, "/f/in")))
+      assert.equal("<p>\n", body_of(curl(s, "/f/idx/")))
+      assert.truthy(curl(s, "/f/idx"):find("^HTTP/1.1 301 .*Location: /f/idx/\n"))
+      for _, path in ipairs{"/f/out", "/f/sub/up/etc/passwd", "/f/sub/.git/config", "/f/none",
+        "/f/sub/", "/f/a.txt/"} do
+        assert.truthy(curl(s, path):find("^HTTP/1.1 404 "), path)
+      end
+      for _, path in ipairs{"/f/../etc/passwd", "/f/%2e%2e/x", "/f/..%2fx", "/f/a%00.txt"} do
+        assert.truthy(curl(s, path, "--path-as-is"):find("^HTTP/1.1 400 "), path)
+      end
+      assert.truthy(curl(s, "/f/a.txt", "-X", "POST"):find("^HTTP/1.1 405 "))
+      local one = curl(s, "/one")
+      assert.equal("0123456789", body_of(one))
+      assert.truthy(one:find("X-A: b\n", 1, true) and one:find("Accept-Ranges", 1, true))
+    end)
+    iza.exec{"rm", "-rf", dir}
+  end)
+
+  it("speaks TLS 1.2 and 1.3", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    assert(iza.exec{"sh", "-c", [[mkdir $0 && cd $0 && openssl req -x509 -newkey ec -pkeyopt \
+      ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=localhost \
+      -addext subjectAltName=IP:127.0.0.1 2>/dev/null]], dir, check = true})
+    local tls = {cert = dir .. "/c.pem", key = dir .. "/k.pem"}
+    with({tls = tls, routes = {
+      ["GET /"] = function() return "safe" end,
+      ["GET /big"] = function() return {body = ("x"):rep(1000000)} end,
+      ["POST /"] = function(req) return {json = #req:text()} end,
+    }}, function(s)
+      assert.truthy(s.url:find("^https://"))
+      for _, version in ipairs{"1.2", "1.3"} do
+        assert.equal("safe", body_of(curl(s, "/", "--cacert", tls.cert, "--tls-max", version)))
+      end
+      assert.equal(1000000, #body_of(curl(s, "/big", "--cacert", tls.cert)))
+      local big = os.tmpname()
+      local f = assert(io.open(big, "wb"))
+      f:write(("y"):rep(700000))
+      f:close()
+      assert.equal("700000", body_of(curl(s, "/", "--cacert", tls.cert, "-H", "Expect:",
+        "--data-binary", "@" .. big)))
+      os.remove(big)
+      local old = iza.exec{"curl", "-s", "--cacert", tls.cert, "--tls-max", "1.1", s.url}
+      assert.equal("", old.stdout)
+      local text, closed = raw(s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 2)
+      assert.falsy(text:find("safe", 1, true))
+      assert.truthy(closed)
+    end)
+    local s, err = serve{tls = {cert = dir .. "/c.pem", key = dir .. "/none.pem"}}
+    assert.is_nil(s)
+    assert.truthy(err.message:find("none.pem", 1, true))
+    iza.exec{"rm", "-rf", dir}
+  end)
+
+  it("limits rate and time, and takes hosts", function()
+    with({routes = {
+      ["GET /"] = function() return "ok" end,
+      ["GET /slow"] = function() iza.sleep(30) end,
+    }, limits = {rate = 0.001, burst = 4, time = "100ms"}, hosts = {"shop.example"}}, function(s)
+      assert.truthy(curl(s, "/slow"):find("^HTTP/1.1 503 "))
+      assert.equal("ok", body_of(curl(s, "/", "-H", "Host: shop.example")))
+      assert.truthy(curl(s, "/", "-H", "Host: evil.example"):find("^HTTP/1.1 421 "))
+      assert.equal("ok", body_of(curl(s, "/")))
+      local limited = curl(s, "/")
+      assert.truthy(limited:find("^HTTP/1.1 429 "))
+      assert.truthy(limited:find("Retry-After: 1000\n", 1, true))
+    end)
+  end)
+
+  it("writes an access log", function()
+    local path = os.tmpname()
+    with({routes = {["GET /a"] = function() return "hello" end}, access_log = path}, function(s)
+      curl(s, "/a?secret=1")
+      curl(s, "/b")
+    end)
+    local rows = {}
+    for line in io.lines(path) do rows[#rows + 1] = json.decode(line) end
+    os.remove(path)
+    assert.equal(2, #rows)
+    assert.same({"GET", "/a", 200, 5, "127.0.0.1"},
+      {rows[1].method, rows[1].path, rows[1].status, rows[1].bytes, rows[1].addr})
+    assert.equal(404, rows[2].status)
+    assert.truthy(rows[1].ms >= 0 and rows[1].time:find("^%d+%-%d+%-%d+T") and rows[1].id)
+  end)
+
+  it("listens on a unix socket and tells who asks", function()
+    local path = os.tmpname()
+    os.remove(path)
+    with({host = "unix:" .. path, routes = {["GET /"] = function(req) return req.remote end}},
+      function()
+        local r = assert(iza.exec{"curl", "-s", "--unix-socket", path, "http://x/"})
+        local uid = assert(iza.exec{"id", "-u"}).stdout:match("%d+")
+        assert.equal("unix:" .. uid, r.stdout)
+      end)
+  end)
+
+  it("drains: requests in work are answered, then all is over", function()
+    local s = assert(serve{routes = {["GET /"] = function() iza.sleep(0.3) return "done" end}})
+    local task = iza.spawn(function() return curl(s, "/") end)
+    iza.sleep(0.1)
+    s:stop{drain = 5}
+    local answer = task:join()
+    assert.equal("done", body_of(answer))
+    assert.truthy(answer:find("Connection: close\n", 1, true))
+    assert.equal(7, (iza.exec{"curl", "-s", s.url}).status) -- curl: could not connect
+    s:stop()
+  end)
+
+  it("ends handlers that outlive the drain", function()
+    local cancelled
+    local at_end = {__close = function() cancelled = true end}
+    local s = assert(serve{routes = {["GET /"] = function()
+      local mark <close> = setmetatable({}, at_end) -- luacheck: ignore
+      iza.sleep(30)
+    end}})
+    local task = iza.spawn(function() return curl(s, "/") end)
+    iza.sleep(0.1)
+    s:stop{drain = 0.1}
+    assert.is_true(cancelled)
+    task:join()
+  end)
+
+  it("names what is wrong with its options", function()
+    with({}, function(s)
+      local other, err = serve{port = s.port}
+      assert.is_nil(other)
+      assert.equal("EADDRINUSE", err.code)
+      assert.truthy(err.message:find("another port", 1, true))
+    end)
+    local s, err = serve{routes = {["GET a"] = print}}
+    assert.is_nil(s)
+    assert.truthy(err.message:find('"GET a"', 1, true))
+    s, err = serve{static = {["/x"] = "/no/such/folder"}}
+    assert.is_nil(s)
+    assert.equal("ENOENT", err.code)
+    assert.has_error(function() serve{prot = 80} end)
+    assert.has_error(function() serve{limits = {bdy = 1}} end)
+    assert.has_error(function() serve{routes = {["GET /"] = "text"}} end)
+  end)
+end)
