@@ -304,6 +304,7 @@ static void cut_off(iz_timer *t) {
 }
 
 void iz_http_stop(iz_http_server *s, int64_t drain_ns) {
+  if (s->stopped) return;
   if (!s->stopping) {
     accept_more(s, false);
     iz_timer_stop(s->loop, &s->retry);
