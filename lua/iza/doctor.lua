@@ -101,6 +101,18 @@ doctor.add("token", function()
   return "fail", err.message, "see the message"
 end)
 
+doctor.add("port", function()
+  local address = project.setting "host" or "127.0.0.1"
+  local port = project.setting "port" or 8321
+  if host.owner(project.data_dir() .. "/lock") then return "ok", "served by the running iza" end
+  local server, err = iza.http.serve {host = address, port = port}
+  if not server then
+    return "warn", err.message, "iza start --port P, or the setting `port` of iza.lua"
+  end
+  server:stop {drain = 0}
+  return "ok", ("%s:%d is free"):format(address, port)
+end)
+
 local function number_in(path) return math.tointeger(tonumber((content(path) or ""):match "%d+")) end
 
 doctor.add("inotify", function()
