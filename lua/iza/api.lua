@@ -2,7 +2,8 @@
 --- loopback and on the socket DATA/iza.sock.
 ---
 --- Over the port every request needs `Authorization: Bearer TOKEN` (DATA/token), but for
---- GET /api/health; over the socket the uid of the process that runs iza, or root. A system adds its
+--- GET /api/health; over the socket the uid of the process that runs iza, or root. A system adds
+--- its
 --- routes with api.add before the stage starts.
 local crypto = require "iza.crypto"
 local fail = require "iza.fail"

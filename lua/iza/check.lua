@@ -351,7 +351,8 @@ end
 local function syntax_finding(file, source, message)
   local line, text = message:match "^%?:(%d+): (.*)$"
   line = math.tointeger(line) or 1
-  return {file = file, line = line, message = text or message, source = lines_of(source)[line] or ""}
+  local quoted = lines_of(source)[line] or ""
+  return {file = file, line = line, message = text or message, source = quoted}
 end
 
 local function known_names(known)

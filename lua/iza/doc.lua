@@ -22,13 +22,10 @@ local function comment_of(line) return line:match "^%-%-%-? ?(.*)$" end
 
 -- "M.all(functions)", "Channel:send(value)", "spawn(f)" and the name in it; nil for other lines.
 local function signature_of(line)
-  local owner, separator, name, params = line:match "^function ([%w_]+)([.:])([%w_]+)(%b())"
-  if not owner then
-    owner, separator, name = line:match "^([%w_]+)(%.)([%w_]+) = "
-    params = ""
-  end
-  if not name then return nil end
-  return name, (separator == ":" and ":" or "") .. name .. params
+  local separator, name, params = line:match "^function [%w_]+([.:])([%w_]+)(%b())"
+  if name then return name, (separator == ":" and ":" or "") .. name .. params end
+  name = line:match "^[%w_]+%.([%w_]+) = "
+  return name, name
 end
 
 --- The doc comments of a source: that of the module, and one for each documented function.

@@ -1,6 +1,7 @@
 --- What iza needs of the machine, checked: the verb `doctor` prints it.
 ---
---- A check is {name, function}; the function returns "ok", "warn" or "fail", what was found, and for
+--- A check is {name, function}; the function returns "ok", "warn" or "fail", what was found, and
+--- for
 --- the last two what to do. Each system adds its own with doctor.add.
 local host = require "iza.core.host"
 local project = require "iza.project"
@@ -113,7 +114,9 @@ doctor.add("port", function()
   return "ok", ("%s:%d is free"):format(address, port)
 end)
 
-local function number_in(path) return math.tointeger(tonumber((content(path) or ""):match "%d+")) end
+local function number_in(path)
+  return math.tointeger(tonumber((content(path) or ""):match "%d+"))
+end
 
 doctor.add("inotify", function()
   local watches = number_in "/proc/sys/fs/inotify/max_user_watches"

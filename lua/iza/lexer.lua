@@ -90,7 +90,8 @@ function lexer.tokens(source)
   if source:sub(1, 1) == "#" then at = source:find("\n", 1, true) or #source + 1 end
   count(1, at - 1)
   while at <= #source do
-    local kind, stop = nil, skip(source, at)
+    local kind
+    local stop = skip(source, at)
     if not stop then
       kind, stop = scan(source, at)
       tokens[#tokens + 1] = {kind = kind, text = source:sub(at, stop), line = line,

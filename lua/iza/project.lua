@@ -32,11 +32,11 @@ end
 
 -- Where a key stands in the file, as "file:line".
 local function place(path, key)
-  local number = 0
-  for line in ((read_all(path) or "") .. "\n"):gmatch "(.-)\r?\n" do
-    number = number + 1
-    local code = line:gsub("%-%-.*", "")
-    if (" " .. code):find("[^%w_.]" .. key .. "[\"'%]]*%s*=") then return path .. ":" .. number end
+  local tokens = require("iza.lexer").tokens(read_all(path) or "")
+  for i, token in ipairs(tokens) do
+    local name = token.kind == "string" and token.text:sub(2, -2) or token.text
+    local after = tokens[i + 1] and tokens[i + 1].text
+    if name == key and (after == "=" or after == "]") then return path .. ":" .. token.line end
   end
   return path
 end
@@ -54,12 +54,13 @@ local function check_key(path, key, value)
     local keys = known_keys()
     local guess = type(key) == "string" and near.nearest(key, keys)
     return fail("invalid", "%s: there is no setting '%s'%s (settings: %s)",
-      type(key) == "string" and place(path, key:gsub("%W", "%%%0")) or path, tostring(key),
+      place(path, key), tostring(key),
       guess and "; did you mean '" .. guess .. "'?" or "", table.concat(keys, ", "))
   end
   local is = math.type(value) == "integer" and "integer" or type(value)
   if is ~= want then
-    return fail("invalid", "%s: the setting '%s' wants a %s, not %s", place(path, key), key, want,
+    return fail("invalid", "%s: the setting '%s' wants %s %s, not %s", place(path, key), key,
+      want == "integer" and "an" or "a", want,
       is == "string" and ("'" .. value .. "'") or is)
   end
   return true

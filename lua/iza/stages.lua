@@ -1,7 +1,8 @@
 --- The stages of `iza start`, in order. A system adds its own with stages.add.
 ---
 --- A stage starts and is then probed through its public call; only then it is ready. A required
---- stage that fails ends the start; another one degrades it: the rest goes on, and status shows why.
+--- stage that fails ends the start; another one degrades it: the rest goes on, and status shows
+--- why.
 local fail = require "iza.fail"
 local host = require "iza.core.host"
 local token = require "iza.token"

@@ -1,4 +1,5 @@
---- The token of a data directory: who knows it may use the HTTP API. It lies in DATA/token, readable
+--- The token of a data directory: who knows it may use the HTTP API. It lies in DATA/token,
+--- readable
 --- by its owner alone, and is made at the first start.
 local crypto = require "iza.crypto"
 local fail = require "iza.fail"
@@ -12,7 +13,8 @@ local function path_of(dir) return dir .. "/token" end
 --- Example: `local value, err = token.read(project.data_dir())`
 ---@param dir string
 ---@return string? value 64 hex digits
----@return iza.Error? err code "not_found" when there is none yet, "insecure" when others can read it
+---@return iza.Error? err code "not_found" when there is none yet, "insecure" when others can read
+--- it
 function token.read(dir)
   local path = path_of(dir)
   local kind, mode = host.kind(path)

@@ -52,8 +52,8 @@ end
 return {
   group = "project",
   summary = "Finds syntax errors and unknown globals.",
-  about = "Finds what can be known without running the code: syntax errors and unknown globals. In a"
-    .. " project assigning a global is a finding too. Ends with 1 when there are findings.",
+  about = "Finds what can be known without running the code: syntax errors and unknown globals."
+    .. " In a project assigning a global is a finding too. Ends with 1 when there are findings.",
   args = {
     {"paths...", required = true, help = "files, or folders whose .lua files are checked"},
     {"--global NAME", many = true, help = "a global that exists"},

@@ -12,8 +12,8 @@ end
 return {
   group = "iza",
   summary = "Checks what iza needs of this machine.",
-  about = "Each line is ok, warn (something will be missing) or fail (iza cannot work), with what to"
-    .. " do. Ends with 1 when something fails.",
+  about = "Each line is ok, warn (something will be missing) or fail (iza cannot work), with"
+    .. " what to do. Ends with 1 when something fails.",
   args = {
     {"--json", help = "as JSON"},
     examples = {"iza doctor", "iza doctor --json"},

@@ -109,8 +109,8 @@ local verb
 verb = {
   group = "project",
   summary = "Runs a workflow by its name.",
-  about = "Runs lua/workflows/**/NAME.lua of the project, or one that is built in. Without a name it"
-    .. " lists them.",
+  about = "Runs lua/workflows/**/NAME.lua of the project, or one that is built in. Without a name"
+    .. " it lists them.",
   raw = true,
   args = {
     {"--json", help = "the list as JSON"},

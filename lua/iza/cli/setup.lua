@@ -1,4 +1,5 @@
---- Puts iza in its place on this machine: a link on PATH, completion, config, token. Each step knows
+--- Puts iza in its place on this machine: a link on PATH, completion, config, token. Each step
+--- knows
 --- how to see whether it is done, to do it and to undo it, so the verb can be repeated.
 local host = require "iza.core.host"
 local project = require "iza.project"
@@ -132,14 +133,15 @@ end
 return {
   group = "iza",
   summary = "Puts iza on PATH, with completion, settings and token.",
-  about = "Links the program into ~/.local/bin (as root: /usr/local/bin) and makes the files for bash"
-    .. " completion, settings and the API's token. It can be repeated; what somebody changed is left"
-    .. " alone.",
+  about = "Links the program into ~/.local/bin (as root: /usr/local/bin) and makes the files for"
+    .. " bash completion, settings and the API's token. It can be repeated; what somebody changed"
+    .. " is left alone.",
   args = {
     {"--prefix DIR", help = "where; default ~/.local, as root /usr/local"},
     {"--undo", help = "remove what it made"},
     {"--dry-run", help = "only say what would be done"},
-    examples = {"iza setup --dry-run", "iza setup", "iza setup --undo"},
+    examples = {"iza setup --dry-run", "iza setup --prefix ~/.local",
+      "iza setup --prefix ~/.local --undo"},
   },
   run = function(opts)
     local list, bin = steps(opts.prefix)

@@ -42,12 +42,13 @@ end
 return {
   group = "server",
   summary = "Starts the server: all stages, then the API.",
-  about = "Starts stage by stage and serves until `iza stop`, SIGTERM or Ctrl-C; requests in work may"
-    .. " then finish. One process owns a data directory.",
+  about = "Starts stage by stage and serves until `iza stop`, SIGTERM or Ctrl-C; requests in work"
+    .. " may then finish. One process owns a data directory.",
   args = {
-    {"--port P", type = "integer", min = 0, max = 65535, help = "default 8321, or the setting; 0: any"},
+    {"--port P", type = "integer", min = 0, max = 65535,
+      help = "default 8321, or the setting; 0: any"},
     {"--host H", help = "default 127.0.0.1, or the setting"},
-    examples = {"iza start", "iza start --port 8080 --data /srv/shop"},
+    examples = {"iza start", "iza start --port 0 --data elsewhere"},
   },
   run = function(opts)
     local ctx = new_context(opts)

@@ -6,7 +6,8 @@ return {
   group = "server",
   summary = "Stops the server; requests in work may finish.",
   args = {
-    {"--timeout D", type = "duration", default = 15, help = "how long to wait, in seconds or as 1m"},
+    {"--timeout D", type = "duration", default = 15,
+      help = "how long to wait, in seconds or as 1m"},
     examples = {"iza stop", "iza stop --timeout 1m"},
   },
   run = function(opts)

@@ -1,0 +1,353 @@
+-- The command line as a shell meets it: scripts, exit codes, projects, verbs.
+local process = require "e2e.iza_process"
+local host = require "iza.core.host"
+
+describe("iza", function()
+  local dir
+  before_each(function() dir = process.sandbox() end)
+  after_each(function() process.remove(dir) end)
+
+  local function sh(command, more) return process.sh(dir, dir, command, more) end
+  local function write(name, text) process.write(dir .. "/" .. name, text) end
+
+  -- Checks code and stdout of a command; gives stderr.
+  local function is(command, code, out, more)
+    local stdout, stderr, status = sh(command, more)
+    assert.are.same({code, out}, {status, stdout}, command .. "\n" .. stderr)
+    return stderr
+  end
+
+  local function says(text, what) assert.truthy(text:find(what, 1, true), text) end
+
+  describe("FILE", function()
+    it("gets arg and ...", function()
+      write("a.lua", "print(arg[0], arg[1], arg[2], #arg, ...)")
+      is("iza a.lua x 'y z'", 0, "a.lua\tx\ty z\t2\tx\ty z\n")
+    end)
+
+    it("runs by its first line", function()
+      write("a.lua", "#!/usr/bin/env iza\nprint('by itself', ...)\n")
+      is("chmod +x a.lua && ./a.lua 1", 0, "by itself\t1\n")
+    end)
+
+    it("comes from standard input, and from -e", function()
+      is("echo 'print(1, ...)' | iza - a", 0, "1\ta\n")
+      is("echo 'print(2)' | iza", 0, "2\n")
+      is("iza -e 'return 7, print(...)' a b", 0, "a\tb\n")
+      says(is("iza -e", 2, ""), "-e needs code")
+    end)
+
+    it("that fails ends with 1 and shows where", function()
+      write("a.lua", "local t = nil\nprint(t.x)\n")
+      local err = is("iza a.lua", 1, "")
+      says(err, "a.lua:2: attempt to index a nil value")
+      says(err, "2 | print(t.x)")
+    end)
+
+    it("that is no Lua ends with 1 and shows where", function()
+      write("a.lua", "print(1)\nlocal = 2\n")
+      says(is("iza a.lua", 1, ""), "a.lua:2: <name> expected near '='")
+    end)
+
+    it("that is not there ends with 2", function()
+      says(is("iza gone.lua", 2, ""), "There is no such file.")
+    end)
+
+    it("says its exit code, and its output comes whole", function()
+      is("iza -e 'io.write(\"x\") os.exit(7)'", 7, "x")
+      is("iza -e 'io.write(\"x\") os.exit(false)'", 1, "x")
+      is("iza -e 'io.write(\"x\") os.exit(true, true)'", 0, "x")
+    end)
+
+    it("closes everything on os.exit(code, true), also of other tasks", function()
+      write("a.lua", [[
+        local function closing(name)
+          return setmetatable({}, {__close = function() iza.sleep(0.01) print(name) end})
+        end
+        iza.spawn(function() local _ <close> = closing "other" iza.sleep(60) end)
+        iza.sleep(0)
+        local _ <close> = closing "main"
+        coroutine.wrap(function()
+          local _ <close> = closing "inner"
+          print(pcall(os.exit, 3, true))
+        end)()
+        print "not reached"
+      ]])
+      local out, err, code = sh "iza a.lua"
+      local names = {}
+      for name in out:gmatch "%a+" do names[#names + 1] = name end
+      table.sort(names)
+      assert.are.same({"inner", "main", "other"}, names)
+      assert.are.same({3, ""}, {code, err})
+    end)
+
+    it("finds modules beside itself", function()
+      write("sub/main.lua", "print((require 'friend'))")
+      write("sub/friend.lua", "return 'friend'")
+      is("iza sub/main.lua", 0, "friend\n")
+    end)
+  end)
+
+  describe("in a project", function()
+    before_each(function()
+      write("p/iza.lua", "return {name = 'p'}\n")
+      write("p/lua/agents/helper.lua", "return 'of the project'")
+      write("p/deep/er/main.lua", "print(require('agents.helper'), iza.project.root)")
+    end)
+
+    it("modules of lua/ are found from anywhere in it, also by a link", function()
+      is("iza p/deep/er/main.lua", 0, "of the project\t" .. dir .. "/p\n")
+      is("cd p/deep/er && iza main.lua", 0, "of the project\t" .. dir .. "/p\n")
+      is("ln -s p/deep/er/main.lua a.lua && iza a.lua", 0, "of the project\t" .. dir .. "/p\n")
+    end)
+
+    it("data lies in data/, unless chosen", function()
+      write("p/data.lua", "print(iza.project.data_dir())")
+      is("iza p/data.lua", 0, dir .. "/p/data\n")
+      is("iza p/data.lua", 0, dir .. "/elsewhere\n", {IZA_DATA = "elsewhere"})
+      write("p/iza.lua", "return {data = 'var'}\n")
+      is("iza p/data.lua", 0, dir .. "/p/var\n")
+      write("data.lua", "print(iza.project.data_dir(), iza.project.root)")
+      is("iza data.lua", 0, dir .. "/home/.local/share/iza\tnil\n")
+      is("iza data.lua", 0, dir .. "/x/iza\tnil\n", {XDG_DATA_HOME = dir .. "/x"})
+    end)
+
+    it("globals are strict for its own code only", function()
+      write("p/read.lua", "print(1)\nprint(prnt)\n")
+      local err = is("iza p/read.lua", 1, "1\n")
+      says(err, "p/read.lua:2: there is no global 'prnt'; did you mean 'print'?")
+      write("p/assign.lua", "count = 1")
+      says(is("iza p/assign.lua", 1, ""), "p/assign.lua:1: assigning the global 'count'")
+      write("p/lua/agents/bad.lua", "helper = 1")
+      write("p/main.lua", "require 'agents.bad'")
+      says(is("iza p/main.lua", 1, ""), "agents/bad.lua:1: assigning the global 'helper'")
+      write("p/rocks/share/lua/5.4/old.lua", "old = 1 return undefined")
+      write("p/main.lua", "require 'old' rawset(_G, 'mine', 2) print(old, mine)")
+      is("iza p/main.lua", 0, "1\t2\n")
+      write("plain.lua", "x = 1 print(x, y)")
+      is("iza plain.lua", 0, "1\tnil\n")
+    end)
+
+    it("wrong settings are told before anything runs", function()
+      write("p/iza.lua", "return {\n  prot = 80,\n}\n")
+      says(is("iza p/deep/er/main.lua", 1, ""), "p/iza.lua:2: there is no setting 'prot'; did you "
+        .. "mean 'port'?")
+      write("p/iza.lua", "return 1")
+      says(is("iza p/deep/er/main.lua", 1, ""), "it must return a table of settings")
+      write("p/iza.lua", "return {")
+      says(is("iza p/deep/er/main.lua", 1, ""), "p/iza.lua:1:")
+    end)
+
+    it("only a checkout overrides iza's own modules", function()
+      write("p/lua/iza/duration.lua", "return 'mine'")
+      write("p/main.lua", "print(type(require 'iza.duration'))")
+      is("iza p/main.lua", 0, "table\n")
+      write("p/iza.lua", "return {develop = true}")
+      is("iza p/main.lua", 0, "string\n")
+    end)
+  end)
+
+  describe("VERB", function()
+    it("that is unknown ends with 2 and the one that was meant", function()
+      local err = is("iza chekc", 2, "")
+      says(err, "did you mean 'iza check'?")
+    end)
+
+    it("is told what it does not know, with 2", function()
+      local err = is("iza check --jsno .", 2, "")
+      says(err, "did you mean --json?")
+      says(err, "usage: iza check")
+      says(is("iza version extra", 2, ""), "unexpected argument 'extra'")
+    end)
+
+    it("wins over a file of its name", function()
+      write("version", "print 'the file'")
+      says(sh "iza version", "iza ")
+      is("iza ./version", 0, "the file\n")
+    end)
+
+    it("version says it, also as JSON and as an option", function()
+      local version = require "iza.version"
+      is("iza version", 0, "iza " .. version .. " (Lua 5.4)\n")
+      is("iza --version", 0, "iza " .. version .. " (Lua 5.4)\n")
+      local out = sh "iza version --json"
+      assert.are.same({iza = version, lua = "5.4"}, iza.json.decode(out))
+    end)
+
+    it("help lists every verb and topic, and knows what was meant", function()
+      local out = sh "iza help"
+      for _, word in ipairs {"check", "doctor", "new", "run", "setup", "start", "stop", "status",
+        "version", "quickstart", "errors"} do
+        assert.truthy(out:find("%f[%w]" .. word .. "%f[%W]"), word)
+      end
+      assert.are.equal(out, (sh "iza --help"))
+      says(is("iza help quikstart", 1, ""), "did you mean 'quickstart'?")
+      says(sh "iza help json.encode", "iza.json.encode(value, opts)")
+    end)
+  end)
+
+  describe("check", function()
+    it("shows findings with place and line, and ends with 1", function()
+      write("a.lua", "local x = 1\nif x then pirnt(x) end\n")
+      is("iza check a.lua", 1, "a.lua:2:11: unknown global 'pirnt'; did you mean 'print'?\n"
+        .. "     2 | if x then pirnt(x) end\n       |           ^\n1 finding in 1 file\n")
+      write("b.lua", "x = = 1")
+      says(sh("iza check b.lua || true"), "b.lua:1: unexpected symbol near '='")
+    end)
+
+    it("walks folders, leaves out rocks and data, and is strict in projects", function()
+      write("p/iza.lua", "return {}")
+      write("p/lua/a.lua", "count = 1")
+      write("p/rocks/r.lua", "oops(")
+      write("p/data/d.lua", "oops(")
+      local out, _, code = sh "cd p && iza check . --json"
+      local report = iza.json.decode(out)
+      assert.are.same({1, 2, 1}, {code, report.files, #report.findings})
+      assert.are.same({"lua/a.lua", 1, 1}, {report.findings[1].file, report.findings[1].line,
+        report.findings[1].column})
+      write("plain/a.lua", "count = 1")
+      is("iza check plain", 0, "0 findings in 1 file\n")
+      is("iza check p/lua --global count", 0, "0 findings in 1 file\n")
+    end)
+
+    it("fails on a file that is not there", function()
+      says(is("iza check gone.lua", 1, ""), "gone.lua: No such file")
+    end)
+  end)
+
+  describe("new", function()
+    it("makes a project whose next steps work", function()
+      local out = sh "iza new my-shop"
+      local steps = {}
+      for step in out:gmatch "\n  ([^\n]+)" do steps[#steps + 1] = step end
+      assert.are.equal("cd my-shop", steps[1])
+      local ran, err, code = sh(table.concat(steps, "\n"))
+      assert.are.equal(0, code, err)
+      says(ran, "Hello, Ada.")
+      says(process.read(dir .. "/my-shop/iza.lua"), 'name = "my-shop"')
+      for _, path in ipairs {"lua/agents", "lua/workflows", "catalog", "data/samples", ".gitignore",
+        "README.md"} do
+        assert.truthy(host.kind(dir .. "/my-shop/" .. path), path)
+      end
+    end)
+
+    it("leaves a folder alone that is not empty", function()
+      write("full/file", "mine")
+      says(is("iza new full", 1, ""), "full is not empty; nothing was changed")
+      assert.are.same({"file"}, host.list(dir .. "/full"))
+      is("mkdir empty && cd empty && iza new . >/dev/null && iza run hello Bo | head -n 1", 0,
+        "Hello, Bo. This is what we can do for you:\n")
+    end)
+  end)
+
+  describe("run", function()
+    before_each(function()
+      write("p/iza.lua", "return {}")
+      write("p/lua/workflows/flows/greet.lua", "--- Greets. Politely.\nprint('hi', arg[0], arg[1], "
+        .. "...) if ... == 'fail' then return 3 end")
+    end)
+
+    it("finds a workflow in any folder and gives it all that stands behind its name", function()
+      local path = dir .. "/p/lua/workflows/flows/greet.lua"
+      is("cd p && iza run greet --json x", 0, "hi\t" .. path .. "\t--json\t--json\tx\n")
+      is("cd p && iza run greet fail", 3, "hi\t" .. path .. "\tfail\tfail\n")
+    end)
+
+    it("lists them", function()
+      local out = sh "cd p && iza run --json"
+      local found
+      for _, row in ipairs(iza.json.decode(out)) do
+        if row.name == "greet" then found = row end
+      end
+      assert.are.same({name = "greet", from = "project", about = "Greets."}, found)
+    end)
+
+    it("says what was meant, and when a name is not clear", function()
+      says(is("cd p && iza run gret", 1, ""), "did you mean 'greet'?")
+      write("p/lua/workflows/greet.lua", "")
+      says(is("cd p && iza run greet", 1, ""), "there are two workflows 'greet'")
+    end)
+
+    it("chooses the data directory before the name", function()
+      write("p/lua/workflows/data.lua", "print(iza.project.data_dir())")
+      is("cd p && iza run --data d data", 0, dir .. "/p/d\n")
+    end)
+  end)
+
+  describe("setup", function()
+    local made = {"home/.local/bin/iza", "home/.local/share/bash-completion/completions/iza",
+      "home/.config/iza/config.lua", "home/.local/share/iza/token"}
+    local setup = "iza setup --prefix ~/.local"
+
+    it("makes its files, again without change, and undoes them", function()
+      sh(setup .. " --dry-run")
+      for _, path in ipairs(made) do assert.is_nil(host.kind(dir .. "/" .. path)) end
+      for _ = 1, 2 do
+        local _, err, code = sh(setup)
+        assert.are.equal(0, code, err)
+        for _, path in ipairs(made) do assert.truthy(host.kind(dir .. "/" .. path), path) end
+      end
+      local _, mode = host.kind(dir .. "/" .. made[4])
+      assert.are.equal(384, mode) -- rw-------
+      assert.truthy(process.read(dir .. "/" .. made[4]):find("^" .. ("%x"):rep(64) .. "\n$"))
+      is("~/.local/bin/iza -e 'print(1)'", 0, "1\n")
+      sh(setup .. " --undo")
+      for _, path in ipairs(made) do assert.is_nil(host.kind(dir .. "/" .. path), path) end
+    end)
+
+    it("leaves alone what somebody changed", function()
+      sh(setup)
+      write(made[3], "return {port = 9999}\n")
+      write(made[1] .. "x", "")
+      local out = sh(setup .. "; " .. setup .. " --undo")
+      says(out, "left alone")
+      assert.are.equal("return {port = 9999}\n", process.read(dir .. "/" .. made[3]))
+      write("a.lua", "print(iza.project.setting 'port')")
+      is("iza a.lua", 0, "9999\n")
+    end)
+
+    it("completes words in bash", function()
+      write("some.lua", "")
+      write("try.sh", ". ~/.local/share/bash-completion/completions/iza\n"
+        .. "try() { COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)); _iza; echo \"${COMPREPLY[*]}\"; }\n"
+        .. "try iza che\ntry iza check --js\ntry iza check so\ntry iza run he\n")
+      sh(setup .. "; iza new p; cp try.sh some.lua p/")
+      is("cd p && bash try.sh", 0, "check\n--json\nsome.lua\nhello\n")
+    end)
+  end)
+
+  describe("doctor", function()
+    it("finds this machine fit", function()
+      local out, err, code = sh "iza doctor --json"
+      assert.are.equal(0, code, out .. err)
+      local report = iza.json.decode(out)
+      assert.is_true(report.ok)
+      local states = {}
+      for _, check in ipairs(report.checks) do states[check.name] = check.state end
+      for _, name in ipairs {"lua", "libevent", "libcurl", "openssl", "time zones", "certificates",
+        "data", "token", "port", "inotify", "open files"} do
+        assert.truthy(states[name], name)
+      end
+    end)
+
+    it("fails, with a cure, when there is no place for data", function()
+      write("file", "")
+      local out, _, code = sh "iza doctor --data file"
+      assert.are.equal(1, code)
+      assert.truthy(out:find "fail  data +%S+/file is no folder\n +do: choose another", out)
+    end)
+
+    it("warns of a taken port and of an open token", function()
+      local server = assert(iza.http.serve {routes = {}})
+      write("p/iza.lua", ("return {port = %d}"):format(server.port))
+      local out, _, code = sh "cd p && iza doctor"
+      server:stop {drain = 0}
+      assert.are.equal(0, code)
+      assert.truthy(out:find "warn  port", out)
+      write("p/data/token", "x")
+      out, _, code = sh "cd p && chmod 644 data/token && iza doctor"
+      assert.are.equal(1, code)
+      assert.truthy(out:find "fail  token +%S+ can be read by others", out)
+    end)
+  end)
+end)
