@@ -155,7 +155,7 @@ $(B)/tests/bench/peer_%: $(B)/tests/bench/peer_%.o
 
 install: $(PROGRAM) ## install iza and its editor types under PREFIX (/usr/local)
 	install -D -m 755 iza $(DESTDIR)$(PREFIX)/bin/iza
-	cd lua && find iza.lua iza -name '*.lua' -exec \
+	cd lua && find iza -name '*.lua' -exec \
 	  install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/iza/types/{} \;
 
 clean: ## remove what was built

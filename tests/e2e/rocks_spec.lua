@@ -63,7 +63,7 @@ describe("the rockspec of iza", function()
       "luarocks", "--lua-version", "5.4", "--tree", tree, "make", "rocks/iza-dev-1.rockspec" })
     assert.are.equal("42\n", run(nil, { tree .. "/bin/iza", "-e", "print(6 * 7)" }))
     local types = tree .. "/lib/luarocks/rocks-5.4/iza/dev-1/share/iza/types/"
-    assert.matches("---@meta iza", run(nil, { "head", "-n", "1", types .. "iza.lua" }), 1, true)
+    assert.matches("---@meta iza", run(nil, { "head", "-n", "1", types .. "iza/init.lua" }), 1, true)
     run(nil, { "test", "-f", types .. "iza/json.lua" })
     run(nil, { "rm", "-rf", tree })
   end)

@@ -1,15 +1,15 @@
--- lua/iza.lua, what editors and :help know of the global `iza`, against the real one.
+-- lua/iza/init.lua, what editors and :help know of the global `iza`, against the real one.
 
 local function declared()
   local names = {}
-  for line in io.lines("lua/iza.lua") do
+  for line in io.lines("lua/iza/init.lua") do
     local name = line:match("^function iza%.([%w_]+)") or line:match("^iza%.([%w_]+) =")
     if name then names[name] = true end
   end
   return names
 end
 
-describe("the declarations in lua/iza.lua", function()
+describe("the declarations in lua/iza/init.lua", function()
   it("name only what exists", function()
     for name in pairs(declared()) do assert.is_not_nil(iza[name], "iza." .. name) end
   end)
