@@ -81,9 +81,23 @@ static int co_pcall(lua_State *L) {
   return pcall_end(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, ctx, pcall_end), ctx);
 }
 
+/* Upvalue: the user's message handler. After a limit fired it is not called: Lua runs it inside the
+ * hook that raised, where no further hook could stop it. */
+static int guarded_handler(lua_State *L) {
+  iz_fiber *f = iz_vm_of(L)->current;
+  if (f && f->limit) return 1;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
 static int co_xpcall(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, guarded_handler, 1);
+  lua_replace(L, 2);
   lua_pushboolean(L, 1);
   lua_pushvalue(L, 1);
   lua_rotate(L, 3, 2); /* f handler true f args... */

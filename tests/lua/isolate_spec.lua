@@ -1,0 +1,362 @@
+-- isolate_spec.lua -- lua/iza/isolate.lua over engine/vm: limits, sandbox, bridge, capabilities.
+
+local isolate = require "iza.core.isolate"
+
+local function load_into(state, source)
+  return assert(state:load(source, "@prog.lua"))
+end
+
+local function run(source, options)
+  options = options or {}
+  local state = isolate.new{memory = options.memory or "8MB", cpu = options.cpu or "100ms",
+    bridge = options.bridge or function() end}
+  return state:call(load_into(state, source), nil)
+end
+
+local function fails(source, options)
+  local ok, err = pcall(run, source, options)
+  assert.is_false(ok)
+  return err
+end
+
+describe("an isolate", function()
+  it("runs a program afresh for each call", function()
+    local state = isolate.new{}
+    local program = load_into(state, "local n = 0 return function(a) n = n + 1 return n, a end")
+    assert.same({1, "x"}, {state:call(program, nil, "x")})
+    assert.same({1, "y"}, {state:call(program, nil, "y")})
+  end)
+
+  it("calls a named function and copies data both ways", function()
+    local state = isolate.new{}
+    local program = load_into(state, "return {twice = function(t) t.list[1] = 9 return t, t end}")
+    local given = {list = {1, 2}, name = "n"}
+    local a, b = state:call(program, "twice", given)
+    assert.equal(a, b)
+    assert.same({list = {9, 2}, name = "n"}, a)
+    assert.equal(1, given.list[1])
+    assert.error_matches(function() state:call(program, "nope") end, "no function 'nope'")
+  end)
+
+  it("refuses what cannot cross, with its place", function()
+    local state = isolate.new{}
+    local program = load_into(state, "return function() return {a = {print}} end")
+    assert.error_matches(function() state:call(program, nil) end, "a function .*value%.a%[1%]")
+  end)
+
+  it("gives syntax errors with their line", function()
+    local state = isolate.new{}
+    local program, err = state:load("local x = 1\nx = = 2", "@bad.lua")
+    assert.is_nil(program)
+    assert.equal("syntax", err.code)
+    assert.matches("bad.lua:2:", err.message)
+    -- a source cannot close the function around it
+    assert.is_nil((state:load("end, function() ", "@bad.lua")))
+  end)
+
+  it("names its files in errors", function()
+    assert.matches("prog.lua:3: boom", tostring(fails "\n\nreturn function() error 'boom' end"))
+  end)
+
+  it("waits, spawns and selects by itself", function()
+    assert.equal(6, run [[return function()
+      local ch = iza.channel()
+      iza.spawn(function() for i = 1, 3 do iza.sleep("1ms") ch:send(i) end ch:close() end)
+      local sum = 0
+      for v in ch:each() do sum = sum + v end
+      local a, b = iza.all{function() iza.sleep(0.001) return sum end, function() return 0 end}
+      return a + b
+    end]])
+  end)
+
+  it("has json, time, url and template inside", function()
+    local text, stamp, part, page = run [[return function()
+      return iza.json.encode{1, iza.json.null}, iza.time.rfc3339(0), iza.url.encode "a b",
+        require "iza.template".render("<i>{{ x }}</i>", {x = "<"})
+    end]]
+    assert.same({"[1,null]", "1970-01-01T00:00:00Z", "a%20b", "<i>&lt;</i>"},
+      {text, stamp, part, page})
+  end)
+end)
+
+describe("the limits of an isolate", function()
+  local endless = {
+    ["a loop"] = "while true do end",
+    ["a loop under pcall"] = "while true do pcall(function() while true do end end) end",
+    ["a loop in coroutines"] = [[local function f() while true do end end
+      while true do pcall(coroutine.wrap(function() coroutine.wrap(f)() end)) end]],
+    ["a resumed coroutine"] = [[while true do
+      coroutine.resume(coroutine.create(function() while true do end end)) end]],
+    ["a sort"] = "table.sort({3, 2, 1}, function() while true do end end)",
+    ["a replacement"] = "('x'):gsub('x', function() while true do end end)",
+    ["a <close>"] = [[local x <close> = setmetatable({}, {__close = function()
+      while true do end end}) while true do end]],
+    ["a pattern"] = "while true do pcall(string.find, ('a'):rep(30), ('a?'):rep(30) .. ('a'):rep(30)) end",
+    ["table.move"] = [[table.move(setmetatable({}, {__index = function() return 1 end}), 1, 1 << 50, 1,
+      setmetatable({}, {__newindex = function() end}))]],
+    ["table.insert"] = [[table.insert(setmetatable({}, {__len = function() return 1 << 50 end,
+      __index = function() return 1 end, __newindex = function() end}), 1, 1)]],
+    ["table.remove"] = [[table.remove(setmetatable({}, {__len = function() return 1 << 50 end,
+      __index = function() return 1 end, __newindex = function() end}), 1)]],
+    ["a metamethod"] = "local t = setmetatable({}, {__index = function() while true do end end}) return t.x",
+    ["tostring"] = "tostring(setmetatable({}, {__tostring = function() while true do end end}))",
+    ["an iterator"] = "for _ in function() while true do end end do end",
+    ["a message handler"] = "xpcall(error, function() while true do end end)",
+  }
+  for name, code in pairs(endless) do
+    it("stop " .. name, function()
+      local turns, stop = 0, false
+      local neighbour = iza.spawn(function()
+        while not stop do iza.sleep "1ms" turns = turns + 1 end
+      end)
+      local err = fails("return function() " .. code .. " end")
+      stop = true
+      neighbour:join()
+      assert.matches("stopped: it used more CPU time", tostring(err))
+      assert.is_true(turns > 0, "the neighbour never ran")
+    end)
+  end
+
+  it("refuse a pattern that needs too many steps as an ordinary error", function()
+    assert.matches("too many steps", run [[return function()
+      local ok, err = pcall(string.find, ("a"):rep(30), ("a?"):rep(30) .. ("a"):rep(30))
+      return err end]])
+  end)
+
+  local bombs = {
+    ["a table"] = "local t = {} while true do t[#t + 1] = {} end",
+    ["a string"] = "local s = 'x' while true do s = s .. s end",
+    ["rep"] = "while true do local s = ('x'):rep(7 << 20) .. ('y'):rep(1 << 20) end",
+    ["concat"] = "local t = {} for i = 1, 1000 do t[i] = ('x'):rep(100000) end return table.concat(t)",
+    ["coroutines"] = "local t = {} while true do t[#t + 1] = coroutine.create(function() end) end",
+    ["recursion"] = "local function f(...) return f(1, ...) end f()",
+  }
+  for name, code in pairs(bombs) do
+    it("end a memory bomb of " .. name, function()
+      local err = fails("return function() local ok = pcall(function() " .. code ..
+        " end) error('caught it') end", {cpu = "1s"})
+      local text = tostring(err)
+      assert.is_truthy(text:find "memory" or text:find "caught it" or text:find "stopped", text)
+    end)
+  end
+
+  it("let <close> run, with waits, before the end", function()
+    local noted
+    local err = fails([[return function()
+      local x <close> = setmetatable({}, {__close = function() iza.sleep("1ms") iza.note() end})
+      while true do end end]], {bridge = function() noted = true end})
+    assert.matches("stopped", tostring(err))
+    assert.is_true(noted)
+  end)
+end)
+
+describe("the sandbox", function()
+  local function in_sandbox(expression)
+    return run("return function() return " .. expression .. " end")
+  end
+
+  it("has no way out", function()
+    for _, name in ipairs{"io", "debug", "package", "dofile", "loadfile"} do
+      assert.matches("undefined name '" .. name .. "'", tostring(fails("return " .. name)))
+    end
+    for _, name in ipairs{"execute", "getenv", "remove", "exit", "tmpname", "rename", "setlocale"} do
+      assert.equal("nil", in_sandbox("type(os." .. name .. ")"))
+    end
+    assert.equal("nil", in_sandbox "type(string.dump)")
+    assert.is_nil((in_sandbox [[load("\27Lua", "x", "b")]]))
+    assert.equal(false, in_sandbox [[getmetatable("")]])
+  end)
+
+  it("keeps libraries from being changed", function()
+    for _, code in ipairs{"string.x = 1", "rawset(string, 'x', 1)", "rawset(_G, 'x', 1)", "x = 1",
+        "setmetatable(string, {})", "iza.sleep = nil", "setmetatable({}, {__gc = print})"} do
+      assert.is_false((in_sandbox("pcall(load([[" .. code .. "]]))")), code)
+    end
+  end)
+
+  it("loads text in the environment of the run", function()
+    assert.equal(3, in_sandbox "load('return 1 + 2')()")
+    assert.matches("undefined name", select(2, in_sandbox "pcall(load 'return nothing')"))
+    assert.equal(5, in_sandbox "load('return x', 'n', 't', {x = 5})()")
+  end)
+
+  it("matches patterns as Lua does", function()
+    local cases = {
+      {"hello world", "o w"}, {"hello", "l+"}, {"  trim  ", "^%s*(.-)%s*$"}, {"key = value", "(%w+) = (%w+)"},
+      {"THE (quick) fox", "%((%a+)%)"}, {"f(a(b)c)d", "%b()"}, {"THE quick", "%f[%l]%a+"},
+      {"aXb", "[^%l]"}, {"a]b", "[]]"}, {"a-b", "[a%-]+"}, {"a-z", "[+--]"}, {"abcabc", "(abc)%1"},
+      {"x", "()x()"}, {"", ""}, {"abc", "$"}, {"a$", "%$$"}, {"a.b", "%."}, {"2024-01-02", "(%d+)-(%d+)-(%d+)"},
+      {"aaa", "a-"}, {"aaab", "a-b"}, {"aaa", "a?a?a?a"}, {"\0a\0", "%z?a"}, {"é", "[\xc3-\xc4]"},
+      {"abc", "[a-]"}, {"-", "[a-]"}, {"^a", "[%^a]+"}, {"a^", "[a^]+"},
+    }
+    local packed = {}
+    for i, case in ipairs(cases) do
+      packed[i] = ("{%q, %q}"):format(case[1], case[2])
+    end
+    local results = run("local cases = {" .. table.concat(packed, ",") .. [[}
+      return function()
+        local out = {}
+        for i, c in ipairs(cases) do
+          local all = {}
+          for a, b in c[1]:gmatch(c[2]) do all[#all + 1] = tostring(a) .. "|" .. tostring(b) end
+          out[i] = {table.concat({tostring(c[1]:find(c[2])), tostring(c[1]:match(c[2]))}, " "),
+            table.concat({c[1]:gsub(c[2], "<%0>")}, " "), table.concat(all, ";")}
+        end
+        return out
+      end]])
+    for i, c in ipairs(cases) do
+      local all = {}
+      for a, b in c[1]:gmatch(c[2]) do all[#all + 1] = tostring(a) .. "|" .. tostring(b) end
+      assert.same({table.concat({tostring(c[1]:find(c[2])), tostring(c[1]:match(c[2]))}, " "),
+        table.concat({c[1]:gsub(c[2], "<%0>")}, " "), table.concat(all, ";")}, results[i], c[2])
+    end
+    for _, bad in ipairs{"[a", "%", "(a", "a)", "%b", "%f", "%1", "[a%", "[]"} do
+      local ours = tostring(fails(("return string.find('abc', %q)"):format(bad)))
+      assert.matches("pattern", ours, bad)
+    end
+  end)
+
+  it("sorts stably, and waits in the comparison", function()
+    local list = run [[return function()
+      local t = {}
+      for i = 1, 500 do t[i] = {key = (i * 7919) % 10, i = i} end
+      table.sort(t, function(a, b)
+        if a.i % 100 == 0 then iza.sleep(0) end
+        return a.key < b.key
+      end)
+      return t
+    end]]
+    for i = 2, #list do
+      local a, b = list[i - 1], list[i]
+      assert.is_true(a.key < b.key or a.key == b.key and a.i < b.i)
+    end
+  end)
+
+  it("moves, inserts, removes and joins as Lua does", function()
+    assert.same({"1,1,2,3", "2,3,3", "0,1,2,3", "1,3", "a-b", "nil"}, run [[return function()
+      local t = {1, 2, 3}
+      local a = table.concat(table.move({1, 2, 3}, 1, 3, 2), ",")
+      local b = table.concat(table.move({1, 2, 3}, 2, 3, 1), ",")
+      table.insert(t, 1, 0)
+      local c = table.concat(t, ",")
+      local u = {1, 2, 3}
+      table.remove(u, 2)
+      return {a, b, c, table.concat(u, ","), table.concat({"a", "b"}, "-"), tostring(table.remove({}))}
+    end]])
+  end)
+end)
+
+describe("the bridge", function()
+  it("runs calls in the main state and copies what they return", function()
+    local calls = {}
+    local result = run([[return function() local r, err = iza.some.thing(1, {x = 2}) return r, err end]],
+      {bridge = function(path, a, b)
+        iza.sleep "1ms"
+        calls[#calls + 1] = path
+        return {a, b.x}
+      end})
+    assert.same({"some.thing"}, calls)
+    assert.same({1, 2}, result)
+  end)
+
+  it("passes objects as handles", function()
+    local object = setmetatable({x = 5}, {__index = {add = function(self, n)
+      iza.sleep "1ms"
+      return self.x + n
+    end}})
+    local seen
+    local x, sum = run([[return function() local o = iza.object()
+      iza.take(o)
+      return o.x, o:add(10) end]], {bridge = function(path, o)
+      if path == "take" then seen = o else return object end
+    end})
+    assert.same({5, 15}, {x, sum})
+    assert.equal(object, seen)
+  end)
+
+  it("brings errors back as errors", function()
+    assert.matches("no luck", run([[return function()
+      local ok, err = pcall(function() return iza.x() end) return tostring(err) end]],
+      {bridge = function() error "no luck" end}))
+  end)
+
+  it("cancels what was called when the caller is cancelled", function()
+    local cancelled
+    local bridge = function()
+      local mark <close> = setmetatable({}, {__close = function() cancelled = true end})
+      iza.sleep(100)
+    end
+    local t = iza.spawn(function() run("return function() iza.x() end", {bridge = bridge}) end)
+    iza.sleep "5ms"
+    t:cancel()
+    pcall(t.join, t)
+    assert.is_true(cancelled)
+  end)
+end)
+
+describe("iza.isolate", function()
+  it("allows nothing that is not listed", function()
+    local iso = assert(iza.isolate{source = [[return function()
+      return select(2, iza.http.get "http://example.com/"), select(2, iza.fs.read "/etc/passwd"),
+        select(2, iza.exec{"id"}), select(2, iza.log.info "x") end]]})
+    local http, fs, exec, log = iso:call()
+    assert.equal("denied", http.code)
+    assert.matches('"http:example.com"', http.message)
+    assert.matches('"fs:read:/etc/"', fs.message)
+    assert.matches('"exec:id"', exec.message)
+    assert.matches('"iza:log"', log.message)
+  end)
+
+  it("keeps to the folders listed, whatever the path says", function()
+    local set = require "iza.capability".set({"fs:read:data/", "http:*.example.com"}, "/srv")
+    assert.is_true(set:allows("fs.read", "data/x"))
+    assert.is_true(set:allows("fs.read", "/srv/data/a/../b"))
+    for _, path in ipairs{"data/../secret", "/srv/database", "../srv/x", "/srv"} do
+      assert.is_nil((set:allows("fs.read", path)), path)
+    end
+    assert.is_nil((set:allows("fs.write", "data/x", "y")))
+    assert.is_true(set:allows("http.get", "https://api.example.com/x"))
+    assert.is_nil((set:allows("http.get", "https://example.com.evil.test/")))
+    assert.error_matches(function() require "iza.capability".set{"fs:everything"} end, "unknown capability")
+  end)
+
+  it("ends a call whose time is up", function()
+    local iso = assert(iza.isolate{source = "return function() iza.sleep(100) end",
+      limits = {time = "10ms"}})
+    assert.error_matches(function() iso:call() end, "longer than the 0.01s")
+  end)
+end)
+
+describe("iza.code", function()
+  local code = require "iza.code"
+
+  it("finds constant requires and nothing else", function()
+    assert.same({"x.y", "z", "w"}, code.requires [==[
+      local a = require "x.y" -- require "no"
+      local s = "require 'no'" .. 'require "no"' --[[ require "no" ]]
+      local b, c = require('z'), require ( "w" )
+      local d = [[ require "no" ]]
+      required "no"]==])
+  end)
+
+  it("hashes a file with the modules it may require", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    assert(os.execute("mkdir -p " .. dir))
+    local function put(name, text)
+      local f <close> = assert(io.open(dir .. "/" .. name, "w"))
+      f:write(text)
+    end
+    put("main.lua", 'local a = require "part" return a')
+    put("part.lua", "return 1")
+    local one = assert(code.snapshot(dir .. "/main.lua"))
+    assert.equal("return 1", one.modules.part[1])
+    assert.equal(one.hash, code.snapshot(dir .. "/main.lua").hash)
+    put("part.lua", "return 2")
+    assert.not_equal(one.hash, code.snapshot(dir .. "/main.lua").hash)
+    local iso = assert(iza.isolate{file = dir .. "/main.lua"})
+    assert.equal(2, iso:call())
+    os.execute("rm -r " .. dir)
+    assert.equal("not_found", select(2, code.snapshot(dir .. "/main.lua")).code)
+  end)
+end)
