@@ -78,6 +78,9 @@ static bool in_named_class(int c, int name) {
   case 'x':
     in = digit || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
     break;
+  case 'z': /* deprecated, still there */
+    in = c == 0;
+    break;
   default:
     return name == c;
   }
