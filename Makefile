@@ -46,7 +46,7 @@ FUZZ   := $(sort $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c
 ASSETS := $(shell LC_ALL=C find lua catalog data/samples -type f 2>/dev/null | LC_ALL=C sort)
 
 .PHONY: help run test deps deps-test deps-bench build lint bench fuzz install clean \
-        programs ctest need-build need-test FORCE
+        programs quick-programs ctest need-build need-test FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -58,7 +58,7 @@ run: ## install what building needs, build, and run the main job on sample data
 
 test: ## install what tests need, run all (QUICK=1: with the build packages alone)
 	@.ci/deps.sh $(if $(QUICK),build,test)
-	@$(MAKE) $(if $(QUICK),build,programs)
+	@$(MAKE) $(if $(QUICK),quick-programs,programs)
 	@B=$(B) IZA=$(CURDIR)/$(PROGRAM) QUICK=$(QUICK) tests/run.sh
 
 deps: ## install the Debian packages that building and running need

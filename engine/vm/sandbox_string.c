@@ -308,7 +308,7 @@ static void push_capture(matcher *m, int i, const char *s, const char *e) {
   } else if (m->captures[i].len == POSITION) {
     lua_pushinteger(m->L, m->captures[i].start - m->text + 1);
   } else if (m->captures[i].len == OPEN) {
-    luaL_error(m->L, "unfinished capture");
+    luaL_error(m->L, "malformed pattern (unfinished capture)");
   } else {
     lua_pushlstring(m->L, m->captures[i].start, (size_t)m->captures[i].len);
   }

@@ -414,14 +414,15 @@ describe("iza.http.serve", function()
   end)
 
   it("ends handlers that outlive the drain", function()
-    local cancelled
+    local started, cancelled
     local at_end = {__close = function() cancelled = true end}
     local s = assert(serve{routes = {["GET /"] = function()
       local mark <close> = setmetatable({}, at_end) -- luacheck: ignore
+      started = true
       iza.sleep(30)
     end}})
     local task = iza.spawn(function() return curl(s, "/") end)
-    iza.sleep(0.1)
+    while not started do iza.sleep "5ms" end
     s:stop{drain = 0.1}
     assert.is_true(cancelled)
     task:join()
