@@ -54,7 +54,7 @@ help: ## list the targets
 run: ## install what building needs, build, and run the main job on sample data
 	@.ci/deps.sh build
 	@$(MAKE) build
-	@./iza run make_run
+	@./iza lua/demos/first_run.lua
 
 test: ## install what tests need, run all (QUICK=1: with the build packages alone)
 	@.ci/deps.sh $(if $(QUICK),build,test)

@@ -10,21 +10,35 @@ local FOLDER = "lua/workflows/"
 
 local function name_of(path) return path:match "([^/]+)%.lua$" end
 
+-- Whether a file lies in the folder of a workflow, as NAME/part.lua beside NAME.lua, and is a
+-- module of it.
+local function is_part(path, there)
+  local folder = path:match "^(.*)/"
+  while folder do
+    if there[folder .. ".lua"] then return true end
+    folder = folder:match "^(.*)/"
+  end
+  return false
+end
+
 -- All workflows by name: the project's own, then those inside the program. A name that is found
 -- twice in one place is an error when it is asked for.
 local function find_all()
   local found = {}
-  local function add(path, where)
-    local name = name_of(path)
-    local known = name and found[name]
-    if known and known.where == where then known.twin = path end
-    if name and not known then found[name] = {name = name, path = path, where = where} end
+  local function add(paths, where)
+    local there = {}
+    for _, path in ipairs(paths) do there[path] = true end
+    for _, path in ipairs(paths) do
+      local name = not is_part(path, there) and name_of(path)
+      local known = name and found[name]
+      if known and known.where == where then known.twin = path end
+      if name and not known then found[name] = {name = name, path = path, where = where} end
+    end
   end
   if project.root then
-    local own = walk.files(project.root .. "/" .. FOLDER:sub(1, -2), "%.lua$")
-    for _, path in ipairs(own) do add(path, "project") end
+    add(walk.files(project.root .. "/" .. FOLDER:sub(1, -2), "%.lua$"), "project")
   end
-  for _, path in ipairs(embedded.list(FOLDER)) do add(path, "iza") end
+  add(embedded.list(FOLDER), "iza")
   return found
 end
 
@@ -109,8 +123,8 @@ local verb
 verb = {
   group = "project",
   summary = "Runs a workflow by its name.",
-  about = "Runs lua/workflows/**/NAME.lua of the project, or one that is built in. Without a name"
-    .. " it lists them.",
+  about = "Runs lua/workflows/**/NAME.lua of the project, or one that is built in (a folder NAME "
+    .. "beside it holds its modules). Without a name it lists them.",
   raw = true,
   args = {
     {"--json", help = "the list as JSON"},

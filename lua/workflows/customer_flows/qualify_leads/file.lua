@@ -1,0 +1,204 @@
+--- A leads file as it comes out of a CRM, a form or a spreadsheet, read into leads.
+---
+--- Columns are found by their header, whatever its case, blanks and underscores, under the names
+--- that such files use. A row with a problem is reported by its line with all that is wrong in it
+--- and left out; nothing is guessed. All leads are held in memory, about 1 KB each.
+local cells = require "workflows.customer_flows.qualify_leads.cells"
+local csv = require "iza.csv"
+
+local lead_file = {}
+
+---@class Lead
+---@field line integer where it begins in the file
+---@field company string
+---@field domain string
+---@field contact? string
+---@field email? string
+---@field source? string
+---@field spend? integer in minor units of `currency`
+---@field currency? string ISO 4217
+---@field date? string YYYY-MM-DD
+--- and one field for each other column of the file, as its text
+
+--- The columns a lead is made of, in the order of the result.
+lead_file.columns = {"company", "domain", "contact", "email", "source", "spend", "date"}
+
+local required = {"company", "domain"}
+
+local synonyms = {
+  company = "company companyname organisation organization account accountname business firm",
+  domain = "domain domainname companydomain website websiteurl site web url homepage",
+  contact = "contact contactname contactperson person fullname leadname name",
+  email = "email emailaddress mail contactemail workemail businessemail",
+  source = "source leadsource channel medium origin campaign utmsource acquisitionchannel",
+  spend = "spend adspend cost costs acquisitioncost cac budget amount spent",
+  date = "date leaddate created createdat createddate createdon acquired acquiredon signupdate day",
+}
+
+-- header spelling -> {column, rank}: a lower rank is the better match
+local meaning = {}
+for column, words in pairs(synonyms) do
+  local rank = 0
+  for word in words:gmatch "%S+" do
+    rank = rank + 1
+    meaning[word] = {column = column, rank = rank}
+  end
+end
+
+-- "E-Mail Address", "email_address" and "emailAddress" are one.
+local function spelling(name) return name:lower():gsub("[^%w\128-\255]", "") end
+
+-- column -> its name in the header
+local function map_columns(header)
+  local found, ranks = {}, {}
+  for _, name in ipairs(header) do
+    local m = meaning[spelling(name)]
+    if m and m.rank < (ranks[m.column] or math.huge) then
+      found[m.column], ranks[m.column] = name, m.rank
+    end
+  end
+  return found
+end
+
+local function quoted(names)
+  local shown = {}
+  for i = 1, math.min(#names, 30) do shown[i] = ('"%s"'):format(cells.text(names[i]) or "") end
+  return #names > 0 and table.concat(shown, ", ") .. (#names > #shown and ", ..." or "")
+end
+
+-- nil, err that names what is missing and what is there.
+local function check_columns(path, found, header)
+  local missing = {}
+  for _, column in ipairs(required) do
+    if not found[column] then missing[#missing + 1] = column end
+  end
+  if #missing == 0 then return true end
+  local accepted = {}
+  for i, column in ipairs(missing) do
+    accepted[i] = ("\n  %s may be called: %s"):format(column, synonyms[column])
+  end
+  return nil, iza.error("no_column", ("%s has no column for %s; its first row has %s%s"):format(
+    path, table.concat(missing, " and "), quoted(header) or "nothing", table.concat(accepted)))
+end
+
+local readers = {company = cells.text, domain = cells.domain, contact = cells.text,
+  email = cells.email, source = cells.text, date = cells.date}
+
+local function read_spend(lead, text, currency)
+  local cents, what = cells.money(text)
+  if not cents then return what end
+  lead.spend, lead.currency = cents, what or currency
+end
+
+-- The lead of a row, and the list of its problems.
+local function read_row(row, line, found, extras, opts)
+  local lead, problems = {line = line}, {}
+  for _, column in ipairs(lead_file.columns) do
+    local text = found[column] and row[found[column]] or ""
+    local problem
+    if column == "spend" then
+      problem = read_spend(lead, text, opts.currency)
+    else
+      lead[column], problem = readers[column](text)
+    end
+    if problem then problems[#problems + 1] = column .. " " .. problem end
+  end
+  if row[found.domain] == "" and lead.email then lead.domain = cells.domain_of(lead.email) end
+  if not lead.company then problems[#problems + 1] = "company is empty" end
+  if not lead.domain and cells.text(row[found.domain]) == nil then
+    problems[#problems + 1] = "domain is empty and no address shows it"
+  end
+  for _, extra in ipairs(extras) do lead[extra.name] = cells.text(row[extra.header]) end
+  return lead, problems
+end
+
+-- Columns of the file that mean nothing here but are carried through.
+local function other_columns(header, found, taken)
+  local used, extras = {line = true, currency = true}, {}
+  for _, name in ipairs(lead_file.columns) do used[name] = true end
+  for _, name in pairs(found) do used[name] = true end
+  for _, name in ipairs(header) do
+    if not used[name] and not taken[name] then
+      extras[#extras + 1] = {header = name, name = name}
+    end
+  end
+  return extras
+end
+
+-- Dates like 3/4/2026 are read by the order that the rest of the file shows.
+local function settle_dates(leads, order, bad)
+  local open, kept = {}, {}
+  for _, lead in ipairs(leads) do
+    if type(lead.date) == "table" then open[#open + 1] = lead.date end
+  end
+  order = order or cells.order_of(open)
+  for _, lead in ipairs(leads) do
+    local problem
+    if type(lead.date) == "table" then lead.date, problem = cells.settle(lead.date, order) end
+    if problem then
+      bad(lead.line, "date " .. problem)
+    else
+      kept[#kept + 1] = lead
+    end
+  end
+  return kept
+end
+
+-- The same person of the same company twice is one lead.
+local function drop_repeated(leads, bad)
+  local first, kept = {}, {}
+  for _, lead in ipairs(leads) do
+    local id = lead.domain .. "\n" .. (lead.email or lead.contact or ""):lower()
+    if first[id] then
+      bad(lead.line, ("the same lead as in line %d"):format(first[id]))
+    else
+      first[id], kept[#kept + 1] = lead.line, lead
+    end
+  end
+  return kept
+end
+
+---@class LeadFileOptions
+---@field currency string of amounts without a sign
+---@field dates? "dmy"|"mdy" how 3/4/2026 is read; default: as the file's other dates show
+---@field encoding? string as for iza.csv
+---@field taken? table<string, true> names that the file's other columns cannot have
+
+--- Reads a leads file. An err has the code "no_column", an errno name, or one of iza.csv.
+--- Example: `local file, err = lead_file.read("leads.csv", {currency = "USD"})`
+---@param path string
+---@param opts LeadFileOptions
+---@return {leads: Lead[], bad: {line: integer, reason: string}[], found: table<string, string>,
+--- extras: string[]}? file bad by line; found: the header of each column; extras: the other columns
+---@return table? err
+function lead_file.read(path, opts)
+  local bad = {}
+  local function report(line, reason) bad[#bad + 1] = {line = line, reason = reason} end
+  local reader, err = csv.open(path, {encoding = opts.encoding, on_error = function(e)
+    -- the message begins with the place, which is told apart from it here
+    report(e.line, (e.message:gsub("^.-:%d+: ", "", 1)))
+  end})
+  if not reader then return nil, err end
+  local open <close> = reader -- luacheck: ignore
+  local header = reader:header()
+  local found = map_columns(header)
+  local ok
+  ok, err = check_columns(path, found, header)
+  if not ok then return nil, err end
+  local extras, leads = other_columns(header, found, opts.taken or {}), {}
+  for row, line in reader:rows() do
+    local lead, problems = read_row(row, line, found, extras, opts)
+    if #problems > 0 then
+      report(line, table.concat(problems, "; "))
+    else
+      leads[#leads + 1] = lead
+    end
+  end
+  leads = drop_repeated(settle_dates(leads, opts.dates, report), report)
+  table.sort(bad, function(a, b) return a.line < b.line end)
+  local names = {}
+  for i, extra in ipairs(extras) do names[i] = extra.name end
+  return {leads = leads, bad = bad, found = found, extras = names}
+end
+
+return lead_file
