@@ -55,6 +55,8 @@ void iz_http_release(iz_http_req *r) {
   iz_http_server *s = r->server;
   iz_http_conn *c = r->conn;
   if (c) {
+    if (!r->status) r->status = r->left_early ? 499 : 500;
+    iz_http_access(r);
     c->req = NULL;
     r->conn = NULL;
     s->stats.active--;
@@ -68,14 +70,12 @@ void iz_http_release(iz_http_req *r) {
 
 static void on_timer(iz_timer *t);
 
-static void fail(iz_http_conn *c);
-
 void iz_conn_deadline(iz_http_conn *c, int64_t ns) {
   c->deadline = 0;
   if (!ns) return;
   c->deadline = iz_now() + ns;
   if (iz_timer_running(&c->timer) && c->timer.due <= c->deadline) return;
-  if (!iz_timer_start(c->server->loop, &c->timer, ns, on_timer)) fail(c);
+  if (!iz_timer_start(c->server->loop, &c->timer, ns, on_timer)) iz_conn_fail(c);
 }
 
 static void body_failed(iz_http_conn *c, int status, const char *why) {
@@ -209,7 +209,7 @@ static void close_later(iz_defer *d) {
 }
 
 /* The connection is lost, seen while somebody else's code is on the stack. */
-static void fail(iz_http_conn *c) {
+void iz_conn_fail(iz_http_conn *c) {
   if (c->broken || c->state == CONN_CLOSED) return;
   c->broken = true;
   event_del(&c->ev);
@@ -228,7 +228,7 @@ static void end(iz_http_conn *c) {
     iz_buf_free(&c->out);
   }
   if (!c->linger || c->eof) {
-    fail(c);
+    iz_conn_fail(c);
     return;
   }
   shutdown(c->fd, SHUT_WR);
@@ -240,7 +240,7 @@ static void end(iz_http_conn *c) {
 /* ---- sending ---- */
 
 static void keep(iz_http_conn *c, const char *p, size_t n) {
-  if (!iz_buf_add(&c->out, p, n)) fail(c);
+  if (!iz_buf_add(&c->out, p, n)) iz_conn_fail(c);
 }
 
 /* One sendmsg; how many bytes went, 0 when the socket is full or lost. */
@@ -255,7 +255,7 @@ static size_t send_now(iz_http_conn *c, const struct iovec *parts, int count) {
     c->server->stats.bytes_out += (uint64_t)n;
     return (size_t)n;
   }
-  if (errno != EAGAIN && errno != EWOULDBLOCK) fail(c);
+  if (errno != EAGAIN && errno != EWOULDBLOCK) iz_conn_fail(c);
   return 0;
 }
 
@@ -298,7 +298,7 @@ static void flush_at_turn_end(iz_defer *d) {
 static void send_tls(iz_http_conn *c, const char *a, size_t an, const char *b, size_t bn) {
   if ((an && !iz_tls_write(c->tls, a, an, &c->out)) ||
       (bn && !iz_tls_write(c->tls, b, bn, &c->out)))
-    fail(c);
+    iz_conn_fail(c);
 }
 
 void iz_conn_send(iz_http_conn *c, const char *a, size_t an, const char *b, size_t bn) {
@@ -337,7 +337,7 @@ static void keep_input(iz_http_conn *c) {
     iz_buf_clear(&c->in);
     if (!iz_buf_add(&c->in, c->view, c->view_len)) {
       c->view_len = 0;
-      fail(c);
+      iz_conn_fail(c);
       return;
     }
     c->view = c->in.data;
@@ -434,7 +434,7 @@ static bool step(iz_http_conn *c) {
   if (!c->req) {
     c->req = req_new(s);
     if (!c->req) {
-      fail(c);
+      iz_conn_fail(c);
       return false;
     }
     iz_http_parser_begin(&c->parser, &c->req->head, s->o.head_max, s->o.body_max);
@@ -566,7 +566,7 @@ static bool add_input(iz_http_conn *c, const char *p, size_t n) {
 static void take_input(iz_http_conn *c, const char *p, size_t n) {
   if (c->state == CONN_LINGER) return;
   if (!add_input(c, p, n)) {
-    fail(c);
+    iz_conn_fail(c);
     return;
   }
   iz_http_req *r = c->req;
@@ -658,7 +658,7 @@ void iz_conn_settle(iz_http_conn *c) {
   c->watch = want;
   if (want == EV_PERSIST) return;
   event_assign(&c->ev, base, c->fd, want, on_event, c);
-  if (event_add(&c->ev, NULL) != 0) fail(c);
+  if (event_add(&c->ev, NULL) != 0) iz_conn_fail(c);
 }
 
 void iz_conn_open(iz_http_server *s, int fd, const iz_http_addr *addr) {

@@ -85,6 +85,9 @@ struct iz_http_server {
 /* conn.c */
 void iz_conn_open(iz_http_server *s, int fd, const iz_http_addr *addr);
 void iz_conn_close(iz_http_conn *c);
+/* The connection is lost, noticed while somebody else's code is on the stack: the next turn closes.
+ */
+void iz_conn_fail(iz_http_conn *c);
 /* Sends now what the socket takes and keeps the rest. */
 void iz_conn_send(iz_http_conn *c, const char *head, size_t head_len, const char *body,
                   size_t body_len);

@@ -8,12 +8,17 @@
 #include "vm/vm.h"
 
 /* A server and the scope its handlers live in. The registry holds it until it is over. */
+typedef struct lworker lworker;
+typedef struct lreq lreq;
+
 typedef struct lserver {
   iz_http_server *http;
   iz_router *router;
   iz_vm *vm;
   iz_scope scope;
   iz_waitlist stopped;
+  lworker *idle; /* workers without a request, last one first */
+  int idle_count;
   iz_static **mounts;
   int mount_count;
   int access_fd;
@@ -21,15 +26,28 @@ typedef struct lserver {
   bool over;
 } lserver;
 
+/* A task that runs handlers, one request after another: a task costs more than most handlers do.
+ * A userdata, at index 1 of its task's stack. */
+struct lworker {
+  lserver *server;
+  iz_fiber *fiber;
+  iz_wait wait;         /* for the next request */
+  lworker *prev, *next; /* among the idle */
+  bool idle;
+  int handler;
+  iz_http_req *req; /* in work; its `user` is this worker */
+  lreq *lua;        /* the object for it, once it is made */
+};
+
 /* A request as Lua sees it. User value 1: a table of its fields and what middleware put there
  * (made when needed); 2: its body, once it was read whole. */
-typedef struct lreq {
+struct lreq {
   iz_http_req *req; /* NULL: over */
   lserver *server;
-  iz_fiber *fiber; /* runs the handler */
-  iz_wait wait;    /* for input or for room in the output */
-  iz_buf text;     /* the body so far */
-} lreq;
+  lworker *worker;
+  iz_wait wait; /* for input or for room in the output */
+  iz_buf text;  /* the body so far */
+};
 
 /* The request at arg; raises when it is none, or over (`live`). */
 lreq *iz_check_request(lua_State *L, int arg, bool live);
@@ -40,8 +58,14 @@ int iz_push_body_error(lua_State *L, const iz_http_req *req);
 
 /* lua_request.c: registers the class with the methods table at the stack's top (kept there). */
 void iz_open_request_class(lua_State *L);
-/* Pushes a new request object. */
-lreq *iz_push_request(lua_State *L, lserver *s, iz_http_req *req);
+/* Pushes the object for the request the worker has got. */
+void iz_push_request(lua_State *L, lworker *w);
+/* lua_worker.c: gives the request to an idle worker or a new one. */
+void iz_worker_run(lserver *s, iz_http_req *req, int handler);
+/* The events of a request that a worker has. */
+void iz_worker_news(iz_http_req *req);
+void iz_worker_gone(iz_http_req *req);
+void iz_open_worker(lua_State *L);
 /* lua_body.c, lua_answer.c: add their functions to the table on top. */
 void iz_open_body(lua_State *L);
 void iz_open_answer(lua_State *L);

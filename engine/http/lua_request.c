@@ -19,13 +19,11 @@ lreq *iz_check_request(lua_State *L, int arg, bool live) {
   return r;
 }
 
-lreq *iz_push_request(lua_State *L, lserver *s, iz_http_req *req) {
+void iz_push_request(lua_State *L, lworker *w) {
   lreq *r = lua_newuserdatauv(L, sizeof *r, 2);
-  *r = (lreq){.server = s};
+  *r = (lreq){.server = w->server, .worker = w, .req = w->req};
+  w->lua = r;
   luaL_setmetatable(L, CLASS);
-  r->req = req; /* owned from here on */
-  req->user = r;
-  return r;
 }
 
 /* ---- fields ---- */
@@ -218,7 +216,8 @@ static int request_close(lua_State *L) {
   iz_buf_free(&r->text);
   if (!req) return 0;
   r->req = NULL;
-  r->fiber = NULL;
+  r->worker->req = NULL;
+  r->worker->lua = NULL;
   if (iz_http_alive(req) && !req->status) iz_http_error(req, 500, "the handler was stopped");
   iz_http_release(req);
   return 0;

@@ -28,36 +28,6 @@ static lserver *check_server(lua_State *L) {
 
 /* ---- requests ---- */
 
-typedef struct arrival {
-  lserver *server;
-  iz_http_req *req;
-  int handler;
-} arrival;
-
-static int spawn_handler(lua_State *L) {
-  const arrival *a = lua_touserdata(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, a->server->run);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, a->server->handlers);
-  lua_rawgeti(L, -1, a->handler + 1);
-  lua_remove(L, -2);
-  lreq *r = iz_push_request(L, a->server, a->req);
-  r->fiber = iz_fiber_spawn(L, 2, &a->server->scope, 0);
-  return 0;
-}
-
-static void run_handler(lserver *s, iz_http_req *req, int handler) {
-  lua_State *L = s->vm->L;
-  arrival a = {s, req, handler};
-  lua_pushcfunction(L, spawn_handler);
-  lua_pushlightuserdata(L, &a);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
-  lua_pop(L, 1); /* no memory for a task */
-  lreq *r = req->user;
-  if (r) r->req = NULL;
-  iz_http_error(req, 503, "out of memory");
-  iz_http_release(req);
-}
-
 static void answer_options(iz_http_req *req, unsigned methods) {
   char allow[64];
   size_t n = iz_route_allow(methods, allow, sizeof allow);
@@ -76,7 +46,7 @@ static void on_request(void *arg, iz_http_req *req) {
   const char *path = iz_http_text(h, h->path);
   if (iz_router_find(s->router, h->method, path, h->path.len, &route)) {
     if (route.handler < MOUNT)
-      run_handler(s, req, route.handler);
+      iz_worker_run(s, req, route.handler);
     else if (route.param_count)
       iz_static_serve(s->mounts[route.handler - MOUNT], req, route.params[0].value,
                       route.params[0].len);
@@ -88,17 +58,6 @@ static void on_request(void *arg, iz_http_req *req) {
     iz_http_error(req, 404, "nothing is here");
     iz_http_release(req);
   }
-}
-
-static void on_news(iz_http_req *req) {
-  lreq *r = req->user;
-  iz_wait_done(&r->wait);
-}
-
-static void on_gone(iz_http_req *req) {
-  lreq *r = req->user;
-  iz_wait_done(&r->wait);
-  if (r->fiber) iz_task_cancel(&r->fiber->task);
 }
 
 static void on_stopped(void *arg) {
@@ -250,9 +209,9 @@ static bool start(lua_State *L, lserver *s, iz_http_options *o, iz_err *err) {
   o->access_fd = s->access_fd;
   o->arg = s;
   o->events = (iz_http_events){.request = on_request,
-                               .readable = on_news,
-                               .drained = on_news,
-                               .gone = on_gone,
+                               .readable = iz_worker_news,
+                               .drained = iz_worker_news,
+                               .gone = iz_worker_gone,
                                .stopped = on_stopped};
   s->http = iz_http_listen(s->vm->loop, o, err);
   if (!s->http) iz_tls_context_free(o->tls);
@@ -276,13 +235,10 @@ static int l_listen(lua_State *L) {
   s->handlers = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_getfield(L, 1, "run");
   s->run = luaL_ref(L, LUA_REGISTRYINDEX);
+  if (!start(L, s, &o, &err)) return iz_push_error(L, &err);
   lua_pushvalue(L, 2);
   s->self = luaL_ref(L, LUA_REGISTRYINDEX);
-  if (start(L, s, &o, &err)) return 1;
-  luaL_unref(L, LUA_REGISTRYINDEX, s->self);
-  s->self = LUA_NOREF;
-  s->over = true;
-  return iz_push_error(L, &err);
+  return 1;
 }
 
 /* ---- the end ---- */
@@ -386,6 +342,7 @@ int iz_open_http_server(lua_State *L) {
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
   luaL_newlib(L, functions);
+  iz_open_worker(L);
   iz_open_request_class(L);
   iz_open_body(L);
   iz_open_answer(L);

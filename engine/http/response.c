@@ -146,7 +146,7 @@ static void send_scratch(iz_http_req *r, const char *body, size_t len) {
     len = 0;
   }
   if (b->oom) {
-    iz_conn_close(r->conn);
+    iz_conn_fail(r->conn);
     return;
   }
   iz_conn_send(r->conn, b->data, b->len, body, len);
@@ -180,7 +180,7 @@ void iz_http_respond(iz_http_req *r, int status, const char *body, size_t len) {
   r->sent = len;
   r->finished = true;
   send_scratch(r, body, len);
-  if (r->conn) iz_conn_answered(c);
+  iz_conn_answered(c);
 }
 
 static const char *error_code(int status) {
@@ -252,7 +252,7 @@ void iz_http_start(iz_http_req *r, int status, int64_t length) {
   r->chunked = length < 0 && r->head.minor == 1 && !has_no_body(status);
   put_head(r, status, length);
   send_scratch(r, NULL, 0);
-  if (r->conn) iz_conn_settle(r->conn);
+  iz_conn_settle(r->conn);
 }
 
 void iz_http_start_sse(iz_http_req *r, int64_t heartbeat_ns) {
@@ -276,7 +276,7 @@ static void send_part(iz_http_req *r, const char *data, size_t n) {
   iz_buf_add(b, data, n <= COPY_MAX ? n : 0);
   if (r->chunked) iz_buf_add(b, "\r\n", 2);
   if (b->oom)
-    iz_conn_close(r->conn);
+    iz_conn_fail(r->conn);
   else
     iz_conn_send(r->conn, b->data, b->len, data, n <= COPY_MAX ? 0 : n);
 }
@@ -291,7 +291,6 @@ bool iz_http_write(iz_http_req *r, const char *data, size_t n) {
   if (!n || r->head_only) return true;
   r->sent += n;
   send_part(r, data, n);
-  if (!r->conn) return true;
   iz_conn_settle(c);
   if (!iz_conn_unsent(c)) {
     if (r->heartbeat_ns) iz_conn_deadline(c, r->heartbeat_ns);
@@ -307,7 +306,7 @@ void iz_http_finish(iz_http_req *r) {
   r->finished = true;
   r->heartbeat_ns = 0;
   if (r->left > 0 && !r->head_only) {
-    iz_conn_close(c); /* shorter than announced: only a cut connection says so */
+    iz_conn_fail(c); /* shorter than announced: only a cut connection says so */
     return;
   }
   if (r->chunked && !r->head_only) iz_conn_send(c, "0\r\n\r\n", 5, NULL, 0);
