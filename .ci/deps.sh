@@ -21,7 +21,7 @@ BENCH='wrk nginx libnginx-mod-http-lua lua5.4'
 
 say() { printf '%s\n' "$*"; }
 die() {
-  say "$@" >&2
+  printf '%s\n' "$@" >&2
   exit 1
 }
 
@@ -87,8 +87,9 @@ install() {
   [ -z "$lack" ] && return
   ROOT=
   if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null && sudo -n true 2>/dev/null || die "Missing for '$1': $lack" \
-      "Installing needs root. Run: sudo make -C '$PWD' $(target "$1")"
+    as_root="su -c \"make -C '$PWD' $(target "$1")\""
+    command -v sudo >/dev/null && as_root="sudo make -C '$PWD' $(target "$1")"
+    sudo -n true 2>/dev/null || die "Missing for '$1': $lack" "Installing needs root. Run: $as_root"
     ROOT='sudo -n DEBIAN_FRONTEND=noninteractive'
   fi
   say "Installing from Debian: $lack"

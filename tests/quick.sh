@@ -49,3 +49,8 @@ is "tasks run side by side" 0 "b a" "$IZA" -e '
 is "JSON keeps integers and empty arrays" 0 '[9007199254740993,[]]' "$IZA" -e '
   print(iza.json.encode(iza.json.decode("[9007199254740993,[]]")))'
 is "lua-cjson is there for rocks" 0 '[1]' "$IZA" -e 'print(require("cjson").encode({1}))'
+
+is "version says so" 0 iza sh -c '"$IZA" version | cut -d" " -f1 | head -n 1'
+echo 'local x = 1 print(y)' >globals.lua
+is "check finds an unknown global" 1 "" sh -c '"$IZA" check globals.lua >&2'
+is "and names its place" 0 "" said 'globals.lua:1'

@@ -66,13 +66,13 @@ static int insert_on(lua_State *L, int status, lua_KContext done) {
 
 static int t_insert(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_Integer e = luaL_len(L, 1) + 1, pos = e;
+  lua_Integer e = luaL_len(L, 1) + 1;
   if (lua_gettop(L) == 2) {
     lua_seti(L, 1, e);
     return 0;
   }
   if (lua_gettop(L) != 3) return luaL_error(L, "wrong number of arguments to 'insert'");
-  pos = luaL_checkinteger(L, 2);
+  lua_Integer pos = luaL_checkinteger(L, 2);
   luaL_argcheck(L, pos >= 1 && pos <= e, 2, "position out of bounds");
   lua_pushinteger(L, e);
   return insert_on(L, LUA_OK, 0);
