@@ -53,7 +53,9 @@ static void accept_more(iz_http_server *s, bool on) {
 }
 
 static bool is_idle(const iz_http_conn *c) {
-  return c->state == CONN_HEAD && !iz_conn_unsent(c) && !iz_http_parser_started(&c->parser);
+  bool in_head =
+      c->req && iz_http_parser_started(&c->parser); /* no req: the last one is answered */
+  return c->state == CONN_HEAD && !iz_conn_unsent(c) && !in_head;
 }
 
 /* The connection that has been idle for longest. The list is in the order of activity, so it is
