@@ -3,13 +3,13 @@
 ---
 --- A doc comment is a run of comment lines right above a function; the first begins with "---". The
 --- comment at the top of a module is the module's. What has no Lua source (the scheduler's own
---- functions) is described in lua/iza/help/globals.lua in the same form.
+--- functions) is described in lua/iza/init.lua in the same form.
 local embedded = require "iza.core.embedded"
 local near = require "iza.args_help"
 
 local doc = {}
 
-local GLOBALS = "lua/iza/help/globals.lua"
+local GLOBALS = "lua/iza/init.lua"
 local IN_TASK = {all = true, race = true, timeout = true, channel = true, select = true}
 
 ---@class iza.Doc
@@ -121,7 +121,7 @@ local function direct(name)
   local source = IN_TASK[name] and read_module "task" or embedded.read(GLOBALS)
   local _, items = doc.parse(source)
   local item = item_named(items, name)
-  return item and show_item("iza.", item)
+  return item and item.signature:sub(1, 1) ~= ":" and show_item("iza.", item) or nil
 end
 
 local function of_module(module, name)
