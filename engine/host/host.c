@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- the lock ---- */
@@ -31,13 +32,26 @@ static bool write_all(int fd, const char *data, size_t n) {
   return true;
 }
 
+static void pause_1ms(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* Somebody who asks for the owner holds a shared lock for an instant: that is no owner. */
+static bool try_lock(int fd) {
+  for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+    if (errno != EWOULDBLOCK || tries == 20) return false;
+    pause_1ms();
+  }
+  return true;
+}
+
 int iz_lock_take(const char *path, iz_err *err) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     iz_fail_errno(err, errno, "cannot open %s", path);
     return -1;
   }
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (!try_lock(fd)) {
     if (errno == EWOULDBLOCK)
       iz_fail(err, "locked", "%s is held by process %d", path, (int)read_pid(fd));
     else
@@ -59,7 +73,12 @@ pid_t iz_lock_owner(const char *path) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
   pid_t pid = 0;
-  if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) pid = read_pid(fd);
+  /* A new owner needs an instant to write its pid. */
+  for (int i = 0; i < 20 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK; i++) {
+    pid = read_pid(fd);
+    if (pid) break;
+    pause_1ms();
+  }
   close(fd);
   return pid;
 }

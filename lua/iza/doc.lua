@@ -110,9 +110,11 @@ end
 
 -- ---- finding ----
 
-local function item_named(items, name)
+local function is_method(item) return item.signature:sub(1, 1) == ":" end
+
+local function item_named(items, name, no_methods)
   for _, item in ipairs(items) do
-    if item.name == name then return item end
+    if item.name == name and not (no_methods and is_method(item)) then return item end
   end
 end
 
@@ -120,8 +122,8 @@ end
 local function direct(name)
   local source = IN_TASK[name] and read_module "task" or embedded.read(GLOBALS)
   local _, items = doc.parse(source)
-  local item = item_named(items, name)
-  return item and item.signature:sub(1, 1) ~= ":" and show_item("iza.", item) or nil
+  local item = item_named(items, name, true)
+  return item and show_item("iza.", item)
 end
 
 local function of_module(module, name)
@@ -131,8 +133,7 @@ local function of_module(module, name)
   if not name then return show_module(module, top, items) end
   local item = item_named(items, name)
   if item then
-    local separator = item.signature:sub(1, 1) == ":" and "" or "."
-    return show_item("iza." .. module .. separator, item)
+    return show_item("iza." .. module .. (is_method(item) and "" or "."), item)
   end
   return nil, near.nearest(name, doc.names(module))
 end

@@ -1,4 +1,5 @@
---- The systems that are complete: each has all its parts (see below), and tests/e2e/systems_spec.lua
+--- The systems that are complete: each has all its parts (see below), and
+--- tests/e2e/systems_spec.lua
 --- fails for one that lacks any. A system is one of the stages 2 to 8 of `iza start`, or a noun of
 --- `iza VERB` with data of its own.
 local systems = {}

@@ -162,7 +162,8 @@ describe("iza.stages", function()
 
   it("that are required end the start", function()
     local ok, err, reported = run {
-      {number = 2, name = "a", required = true, start = works, probe = function() return nil, "no" end},
+      {number = 2, name = "a", required = true, start = works,
+        probe = function() return nil, "no" end},
       {number = 3, name = "b", start = works, probe = works},
     }
     assert.is_nil(ok)
