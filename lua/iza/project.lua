@@ -2,9 +2,11 @@
 ---
 --- A project is a folder with iza.lua, which returns a table of settings. Outside a project the
 --- settings come from the user's config file, and the data lies in the user's data directory.
+---
+--- Every script of a project loads this file before its first line: it requires what it needs for an
+--- error only when there is one.
 local core = require "iza.core.project"
-local fail = require "iza.fail"
-local near = require "iza.args_help"
+local host = require "iza.core.host"
 
 local project = {
   root = core.root, ---@type string? absolute path; nil outside a project
@@ -19,6 +21,14 @@ local project = {
 ---@field port? integer and on which port; default 8321
 local types = {name = "string", develop = "boolean", data = "string", host = "string",
   port = "integer"}
+
+local function fail(...) return require "iza.fail"("invalid", ...) end
+
+-- "; did you mean 'print'?", or nothing.
+local function guess(name, known)
+  local near = require("iza.args_help").nearest(name, known)
+  return near and "; did you mean '" .. near .. "'?" or ""
+end
 
 -- ---- settings ----
 
@@ -41,9 +51,11 @@ local function place(path, key)
   return path
 end
 
-local function known_keys()
+local function keys_of(t)
   local keys = {}
-  for key in pairs(types) do keys[#keys + 1] = key end
+  for key in pairs(t) do
+    if type(key) == "string" then keys[#keys + 1] = key end
+  end
   table.sort(keys)
   return keys
 end
@@ -51,15 +63,13 @@ end
 local function check_key(path, key, value)
   local want = types[key]
   if not want then
-    local keys = known_keys()
-    local guess = type(key) == "string" and near.nearest(key, keys)
-    return fail("invalid", "%s: there is no setting '%s'%s (settings: %s)",
-      place(path, key), tostring(key),
-      guess and "; did you mean '" .. guess .. "'?" or "", table.concat(keys, ", "))
+    local known = keys_of(types)
+    return fail("%s: there is no setting '%s'%s (settings: %s)", place(path, key), tostring(key),
+      type(key) == "string" and guess(key, known) or "", table.concat(known, ", "))
   end
   local is = math.type(value) == "integer" and "integer" or type(value)
   if is ~= want then
-    return fail("invalid", "%s: the setting '%s' wants %s %s, not %s", place(path, key), key,
+    return fail("%s: the setting '%s' wants %s %s, not %s", place(path, key), key,
       want == "integer" and "an" or "a", want,
       is == "string" and ("'" .. value .. "'") or is)
   end
@@ -81,7 +91,7 @@ function project.check(path, settings)
     if not ok then return nil, err end
   end
   if settings.port and (settings.port < 0 or settings.port > 65535) then
-    return fail("invalid", "%s: the setting 'port' wants 0 to 65535, not %d", place(path, "port"),
+    return fail("%s: the setting 'port' wants 0 to 65535, not %d", place(path, "port"),
       settings.port)
   end
   return true
@@ -141,7 +151,7 @@ end
 function project.data_dir()
   local named = chosen or os.getenv "IZA_DATA"
   if named and named ~= "" then
-    return absolute(named:gsub("(.)/+$", "%1"), require("iza.core.host").cwd())
+    return absolute(named:gsub("(.)/+$", "%1"), host.cwd() or "/")
   end
   local set = project.setting "data"
   if project.root then return absolute(set or "data", project.root) end
@@ -163,19 +173,10 @@ local function is_own(cache, cwd, source)
   return own
 end
 
-local function candidates()
-  local names = {}
-  for name in pairs(_G) do
-    if type(name) == "string" then names[#names + 1] = name end
-  end
-  table.sort(names)
-  return names
-end
-
 --- Makes the project's code raise when it reads or assigns a global that does not exist. Modules
 --- from elsewhere stay plain Lua. `rawset(_G, name, value)` makes a global on purpose.
 function project.strict()
-  local cache, cwd = {}, require("iza.core.host").cwd()
+  local cache, cwd = {}, host.cwd() or "/"
   local function refused(name)
     local info = debug.getinfo(3, "S")
     return type(name) == "string" and info and info.what ~= "C" and is_own(cache, cwd, info.source)
@@ -183,9 +184,7 @@ function project.strict()
   setmetatable(_G, {
     __index = function(_, name)
       if not refused(name) then return nil end
-      local guess = near.nearest(name, candidates())
-      error(("there is no global '%s'%s"):format(name,
-        guess and "; did you mean '" .. guess .. "'?" or ""), 2)
+      error(("there is no global '%s'%s"):format(name, guess(name, keys_of(_G))), 2)
     end,
     __newindex = function(_, name, value)
       if refused(name) then
