@@ -7,6 +7,7 @@
  */
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "loop/lua_class.h"
 #include "loop/process.h"
 #include "vm/await.h"
 
@@ -174,18 +175,16 @@ static int l_start(lua_State *L) {
   o.keep_err = tail ? IZ_KEEP_TAIL : IZ_KEEP_ALL;
   iz_task *me = iz_lua_task(L);
   child *c = push_child(L, o.argv[0]);
-  iz_err err;
-  iz_fail_oom(&err);
-  if (!c) return iz_push_error(L, &err);
+  if (!c) return iz_push_oom(L);
   o.ctx = c;
+  iz_err err;
   c->most = (size_t)most;
   c->p = iz_process_start(me->loop, &o, &err);
   if (!c->p) return iz_push_error(L, &err);
   start_guard(c, me);
   if (limit < 0 || iz_timer_start(me->loop, &c->limit, limit, on_limit)) return 1;
   close_child(c);
-  iz_fail_oom(&err);
-  return iz_push_error(L, &err);
+  return iz_push_oom(L);
 }
 
 static child *check_child(lua_State *L) {
@@ -415,17 +414,6 @@ int iz_open_exec(lua_State *L) {
       {"wait", l_wait},       {"kill", l_kill}, {"pid", l_pid},     {"close", l_close},
       {"environ", l_environ}, {NULL, NULL}};
   luaL_newlib(L, functions);
-  lua_createtable(L, 0, 8); /* the methods, for exec.lua to fill */
-  luaL_newmetatable(L, TYPE);
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, l_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_pushcfunction(L, l_close);
-  lua_setfield(L, -2, "__close");
-  lua_pushboolean(L, 0);
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
-  lua_setfield(L, -2, "methods");
+  iz_class_add(L, &(iz_class){.type = TYPE, .methods = "methods", .gc = l_gc, .close = l_close});
   return 1;
 }

@@ -30,6 +30,8 @@ iz_loop *iz_lua_loop(lua_State *L);
 
 /* Pushes nil and an error object {code, message, retryable} that prints as one line; returns 2. */
 int iz_push_error(lua_State *L, const iz_err *err);
+/* The same for "out of memory". */
+int iz_push_oom(lua_State *L);
 /* Pushes only the error object. */
 void iz_push_err(lua_State *L, const char *code, const char *message, bool retryable);
 /* Raises misuse ("bad argument" style errors use luaL_error and friends) as an error object. */

@@ -48,6 +48,12 @@ int iz_push_error(lua_State *L, const iz_err *err) {
   return 2;
 }
 
+int iz_push_oom(lua_State *L) {
+  iz_err err;
+  iz_fail_oom(&err);
+  return iz_push_error(L, &err);
+}
+
 int iz_raise(lua_State *L, const iz_err *err) {
   iz_push_err(L, err->code, err->message, err->retryable);
   return lua_error(L);
