@@ -210,7 +210,7 @@ static bool at_frontier(matcher *m, const char *s, const char *p, const char *en
 static const char *same_again(matcher *m, const char *s, int digit) {
   int i = digit - '1';
   if (i < 0 || i >= m->level || m->captures[i].len == OPEN)
-    luaL_error(m->L, "invalid capture index %%%d", i + 1);
+    luaL_error(m->L, "invalid capture index %%%d in pattern", i + 1);
   size_t n = m->captures[i].len < 0 ? 0 : (size_t)m->captures[i].len;
   m->work -= (int64_t)n;
   if ((size_t)(m->text_end - s) < n || memcmp(m->captures[i].start, s, n) != 0) return NULL;
@@ -303,7 +303,7 @@ static const char *try_at(matcher *m, const char *s, const char *p) {
 
 static void push_capture(matcher *m, int i, const char *s, const char *e) {
   if (i >= m->level) {
-    if (i != 0) luaL_error(m->L, "invalid capture index %%%d", i + 1);
+    if (i != 0) luaL_error(m->L, "invalid capture index %%%d in pattern", i + 1);
     lua_pushlstring(m->L, s, (size_t)(e - s));
   } else if (m->captures[i].len == POSITION) {
     lua_pushinteger(m->L, m->captures[i].start - m->text + 1);
