@@ -72,24 +72,35 @@ void iz_transfer_resolved(iz_transfer *t, bool fresh) {
   iz_multi_wake(&t->client->multi);
 }
 
+/* Drops all that is kept for later requests. */
+static void drop_kept(iz_client *c) {
+  iz_multi_close(&c->multi);
+  while (c->spares) c->multi.curl->easy_cleanup(c->spare[--c->spares]);
+}
+
 /* ---- the queue ---- */
+
+static void move_to(iz_transfer *t, struct iz_transfers *to) {
+  if (t->list) TAILQ_REMOVE(t->list, t, link);
+  if (to) TAILQ_INSERT_TAIL(to, t, link);
+  t->list = to;
+}
 
 static void enqueue(iz_client *c, iz_transfer *t) {
   iz_host *h = t->host;
   if (TAILQ_EMPTY(&h->waiting)) TAILQ_INSERT_TAIL(&c->queue, h, link);
-  TAILQ_INSERT_TAIL(&h->waiting, t, link);
+  move_to(t, &h->waiting);
 }
 
-static void dequeue(iz_client *c, iz_transfer *t) {
+static void dequeue(iz_client *c, iz_transfer *t, struct iz_transfers *to) {
   iz_host *h = t->host;
-  TAILQ_REMOVE(&h->waiting, t, link);
+  move_to(t, to);
   if (TAILQ_EMPTY(&h->waiting)) TAILQ_REMOVE(&c->queue, h, link);
 }
 
 static void run(iz_client *c, iz_transfer *t) {
   iz_host *h = t->host;
-  dequeue(c, t);
-  TAILQ_INSERT_TAIL(&c->running, t, link);
+  dequeue(c, t, &c->running);
   c->active++;
   h->active++;
   if (needs_lookup(h)) h->resolving = t;
@@ -133,27 +144,31 @@ static void unmark(iz_transfer *t) {
 /* What is marked meanwhile waits for the next turn. */
 static void settled(void *ctx) {
   iz_client *c = ctx;
+  iz_transfer *t;
+  while ((t = TAILQ_FIRST(&c->finished))) iz_transfer_end(t);
   pump(c);
   uint32_t round = c->round++;
-  iz_transfer *t;
   while ((t = TAILQ_FIRST(&c->marked)) && t->round == round) {
     unmark(t);
     t->notify(t, t->ctx);
   }
 }
 
+/* Removing a handle searches all of libcurl's queued messages: it is done when they are read. */
 static void done(void *ctx, CURL *easy, CURLcode code) {
   iz_client *c = ctx;
   char *p = NULL;
   c->multi.curl->easy_getinfo(easy, CURLINFO_PRIVATE, &p);
   iz_transfer *t = (void *)p;
   iz_transfer_verdict(t, code);
-  iz_transfer_end(t);
+  t->done = true;
+  move_to(t, &c->finished);
 }
 
 static void broken(void *ctx) {
   iz_client *c = ctx;
   iz_transfer *t;
+  while ((t = TAILQ_FIRST(&c->finished))) iz_transfer_end(t);
   while ((t = TAILQ_FIRST(&c->running))) {
     if (!t->err.code[0]) iz_fail_oom(&t->err);
     iz_transfer_end(t);
@@ -165,7 +180,7 @@ static void broken(void *ctx) {
 
 static void on_idle(iz_timer *timer) {
   iz_client *c = IZ_OUTER(timer, iz_client, idle);
-  if (!c->active) iz_multi_close(&c->multi);
+  if (!c->active) drop_kept(c);
 }
 
 void iz_transfer_end(iz_transfer *t) {
@@ -173,10 +188,10 @@ void iz_transfer_end(iz_transfer *t) {
   iz_host *h = t->host;
   if (t->phase == IZ_OVER) return;
   if (t->phase == IZ_WAITING) {
-    dequeue(c, t);
+    dequeue(c, t, NULL);
   } else {
     iz_multi_remove(&c->multi, t->easy);
-    TAILQ_REMOVE(&c->running, t, link);
+    move_to(t, NULL);
     c->active--;
     h->active--;
     if (h->resolving == t) h->resolving = NULL;
@@ -241,6 +256,11 @@ bool iz_transfer_over(const iz_transfer *t, const iz_err **err) {
   return t->phase == IZ_OVER;
 }
 
+const char *iz_transfer_head(const iz_transfer *t, size_t *len) {
+  *len = t->status ? t->head.len : 0;
+  return *len ? t->head.data : "";
+}
+
 bool iz_transfer_field(const iz_transfer *t, size_t *at, iz_field *out) {
   if (!t->status || *at >= t->head.len) return false;
   out->name = t->head.data + *at;
@@ -285,6 +305,7 @@ iz_client *iz_client_new(iz_loop *loop, int per_host, int total, iz_err *err) {
   c->per_host = per_host > 0 ? per_host : IZ_CLIENT_PER_HOST;
   TAILQ_INIT(&c->queue);
   TAILQ_INIT(&c->running);
+  TAILQ_INIT(&c->finished);
   TAILQ_INIT(&c->marked);
   c->multi.loop = loop;
   c->multi.idle_max = c->total;
@@ -302,6 +323,6 @@ iz_client *iz_client_new(iz_loop *loop, int per_host, int total, iz_err *err) {
 void iz_client_free(iz_client *c) {
   if (!c) return;
   iz_timer_stop(c->loop, &c->idle);
-  iz_multi_close(&c->multi);
+  drop_kept(c);
   iz_free(c);
 }

@@ -86,6 +86,8 @@ int iz_transfer_status(const iz_transfer *t);
 /* Header fields in order, names in lower case, values trimmed. Start with *at = 0; false at the
  * end. */
 bool iz_transfer_field(const iz_transfer *t, size_t *at, iz_field *out);
+/* All of them as they are kept: name, NUL, value, NUL, and so on. */
+const char *iz_transfer_head(const iz_transfer *t, size_t *len);
 /* The URL as it was sent. */
 const char *iz_transfer_url(const iz_transfer *t);
 /* Where the answer redirects to, absolute; NULL when it does not. Valid until the next call. */

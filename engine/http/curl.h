@@ -22,7 +22,6 @@
   X(easy_setopt)                                                                                   \
   X(easy_getinfo)                                                                                  \
   X(easy_pause)                                                                                    \
-  X(easy_reset)                                                                                    \
   X(easy_cleanup)                                                                                  \
   X(easy_strerror)                                                                                 \
   X(multi_init)                                                                                    \

@@ -163,7 +163,7 @@ static void end_of_head(iz_transfer *t) {
   }
   t->status = (int)status;
   enter(t, IZ_BODY);
-  iz_transfer_mark(t);
+  if (t->window) iz_transfer_mark(t); /* else the owner waits for the end */
 }
 
 static size_t on_header(char *p, size_t size, size_t count, void *arg) {
@@ -216,7 +216,7 @@ static size_t on_body(char *p, size_t size, size_t count, void *arg) {
   }
   t->received += n;
   t->last = iz_real_now();
-  if (t->window) iz_transfer_mark(t); /* else the owner waits for the end */
+  if (t->window) iz_transfer_mark(t);
   return n;
 }
 
@@ -335,28 +335,32 @@ static bool check_field(const iz_field *f, iz_err *err) {
   return true;
 }
 
-/* The request's fields, and without what libcurl would add that the caller did not ask for. */
-static bool set_fields(iz_transfer *t, const iz_request *rq, iz_err *err) {
-  bool expect = false, type = false, agent = false;
-  for (size_t i = 0; i < rq->n_fields; i++) {
-    const iz_field *f = &rq->fields[i];
-    if (!check_field(f, err)) return false;
-    if (!strcasecmp(f->name, "expect")) expect = true;
-    if (!strcasecmp(f->name, "content-type")) type = true;
-    if (!strcasecmp(f->name, "user-agent")) agent = true;
-    bool ok = *f->value ? add_line(t, f->name, ": ", f->value) : add_line(t, f->name, ";", "");
-    if (!ok) return iz_fail_oom(err);
-  }
-  if (!expect && !add_line(t, "Expect", ":", "")) return iz_fail_oom(err);
-  if (!type && !add_line(t, "Content-Type", ":", "")) return iz_fail_oom(err);
-  if (!agent && !add_line(t, "User-Agent", ": ", "iza")) return iz_fail_oom(err);
-  return true;
-}
-
 static bool has_field(const iz_request *rq, const char *name) {
   for (size_t i = 0; i < rq->n_fields; i++)
     if (!strcasecmp(rq->fields[i].name, name)) return true;
   return false;
+}
+
+/* These methods have a body, if an empty one. */
+static bool sends_body(const iz_request *rq) {
+  const char *m = rq->method;
+  return rq->push || rq->body || !strcmp(m, "POST") || !strcmp(m, "PUT") || !strcmp(m, "PATCH");
+}
+
+/* The request's fields, and without what libcurl would add to a body that the caller did not ask
+ * for. */
+static bool set_fields(iz_transfer *t, const iz_request *rq, iz_err *err) {
+  for (size_t i = 0; i < rq->n_fields; i++) {
+    const iz_field *f = &rq->fields[i];
+    if (!check_field(f, err)) return false;
+    bool ok = *f->value ? add_line(t, f->name, ": ", f->value) : add_line(t, f->name, ";", "");
+    if (!ok) return iz_fail_oom(err);
+  }
+  if (!sends_body(rq)) return true;
+  bool ok = (has_field(rq, "expect") || add_line(t, "Expect", ":", "")) &&
+            (has_field(rq, "content-type") || add_line(t, "Content-Type", ":", "")) &&
+            (!rq->push || rq->push_size >= 0 || add_line(t, "Transfer-Encoding", ": ", "chunked"));
+  return ok || iz_fail_oom(err);
 }
 
 bool iz_url_check(const iz_curl *curl, const char *url, char **full, char **key, bool *numeric,
@@ -405,76 +409,78 @@ bool iz_url_check(const iz_curl *curl, const char *url, char **full, char **key,
     if (!code) code = curl->easy_setopt(t->easy, option, value);                                   \
   } while (0)
 
-static CURLcode set_body(iz_transfer *t, const iz_request *rq) {
+/* What is the same for every request: set once, since a handle is used for many. */
+static CURLcode set_constants(iz_transfer *t) {
   const iz_curl *curl = t->client->multi.curl;
   CURLcode code = CURLE_OK;
-  const char *m = rq->method, *natural = "GET";
-  bool sends =
-      rq->push || rq->body || !strcmp(m, "POST") || !strcmp(m, "PUT") || !strcmp(m, "PATCH");
-  if (!strcmp(m, "HEAD")) {
-    natural = "HEAD";
-    SET(CURLOPT_NOBODY, 1L);
-  } else if (sends) {
-    natural = "POST";
-    SET(CURLOPT_POST, 1L);
-    SET(CURLOPT_POSTFIELDSIZE_LARGE,
-        (curl_off_t)(rq->push ? rq->push_size : (int64_t)rq->body_len));
-  } else {
-    SET(CURLOPT_HTTPGET, 1L);
-  }
-  if (rq->push) {
-    SET(CURLOPT_READFUNCTION, on_push);
-    SET(CURLOPT_READDATA, t);
-  } else if (sends) {
-    SET(CURLOPT_POSTFIELDS, rq->body ? rq->body : "");
-  }
-  if (strcmp(m, natural)) SET(CURLOPT_CUSTOMREQUEST, t->method);
-  return code;
-}
-
-static CURLcode set_tls(iz_transfer *t, const iz_request *rq) {
-  const iz_curl *curl = t->client->multi.curl;
-  CURLcode code = CURLE_OK;
-  const char *ca = rq->ca_file ? rq->ca_file : getenv("SSL_CERT_FILE");
-  /* Without a directory the parsed bundle is kept for later connections. */
-  SET(CURLOPT_CAPATH, NULL);
-  if (ca && *ca) SET(CURLOPT_CAINFO, ca);
-  SET(CURLOPT_SSL_VERIFYPEER, rq->insecure ? 0L : 1L);
-  SET(CURLOPT_SSL_VERIFYHOST, rq->insecure ? 0L : 2L);
-  return code;
-}
-
-static CURLcode set_connection(iz_transfer *t, const iz_request *rq) {
-  const iz_curl *curl = t->client->multi.curl;
-  CURLcode code = CURLE_OK;
+  const char *ca = getenv("SSL_CERT_FILE");
   SET(CURLOPT_PROTOCOLS_STR, "http,https");
   SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+  SET(CURLOPT_USERAGENT, "iza");
   SET(CURLOPT_NOSIGNAL, 1L);
   SET(CURLOPT_QUICK_EXIT, 1L); /* a name being looked up must not hold up a cancel */
   SET(CURLOPT_TCP_KEEPALIVE, 1L);
   SET(CURLOPT_CONNECTTIMEOUT_MS, 24L * 3600 * 1000); /* ours rules; libcurl's own would be 300 s */
   SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
-  SET(CURLOPT_OPENSOCKETDATA, t);
+  SET(CURLOPT_CAPATH, NULL); /* without a directory the parsed bundle is kept for later */
+  if (ca && *ca) SET(CURLOPT_CAINFO, ca);
   SET(CURLOPT_CLOSESOCKETFUNCTION, iz_multi_close_socket);
   SET(CURLOPT_CLOSESOCKETDATA, &t->client->multi);
+  SET(CURLOPT_OPENSOCKETFUNCTION, on_open);
   SET(CURLOPT_PREREQFUNCTION, on_connected);
-  SET(CURLOPT_PREREQDATA, t);
-  if (rq->proxy) SET(CURLOPT_PROXY, rq->proxy);
-  if (rq->socket) SET(CURLOPT_UNIX_SOCKET_PATH, rq->socket);
+  SET(CURLOPT_HEADERFUNCTION, on_header);
+  SET(CURLOPT_WRITEFUNCTION, on_body);
+  SET(CURLOPT_READFUNCTION, on_push);
   return code;
 }
 
-static CURLcode set_answer(iz_transfer *t, const iz_request *rq) {
+static CURLcode set_pointers(iz_transfer *t) {
   const iz_curl *curl = t->client->multi.curl;
   CURLcode code = CURLE_OK;
-  SET(CURLOPT_HEADERFUNCTION, on_header);
+  SET(CURLOPT_OPENSOCKETDATA, t);
+  SET(CURLOPT_PREREQDATA, t);
   SET(CURLOPT_HEADERDATA, t);
-  SET(CURLOPT_WRITEFUNCTION, on_body);
   SET(CURLOPT_WRITEDATA, t);
+  SET(CURLOPT_READDATA, t);
   SET(CURLOPT_PRIVATE, t);
   SET(CURLOPT_ERRORBUFFER, t->detail);
-  if (!has_field(rq, "accept-encoding")) SET(CURLOPT_ACCEPT_ENCODING, "");
+  SET(CURLOPT_HTTPHEADER, t->fields);
+  SET(CURLOPT_URL, t->url);
+  return code;
+}
+
+/* Method and body; every option they touch is set each time. */
+static CURLcode set_body(iz_transfer *t, const iz_request *rq) {
+  const iz_curl *curl = t->client->multi.curl;
+  CURLcode code = CURLE_OK;
+  const char *natural = "GET";
+  if (!strcmp(rq->method, "HEAD")) {
+    natural = "HEAD";
+    SET(CURLOPT_NOBODY, 1L);
+  } else if (sends_body(rq)) {
+    natural = "POST";
+    int64_t size = rq->push ? rq->push_size : (int64_t)rq->body_len;
+    SET(CURLOPT_POST, 1L);
+    SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    SET(CURLOPT_POSTFIELDS, rq->push ? NULL : rq->body ? rq->body : "");
+  } else {
+    SET(CURLOPT_HTTPGET, 1L);
+  }
+  SET(CURLOPT_CUSTOMREQUEST, strcmp(rq->method, natural) ? t->method : NULL);
+  SET(CURLOPT_ACCEPT_ENCODING, has_field(rq, "accept-encoding") ? NULL : "");
+  return code;
+}
+
+/* What few requests have; their handles are not used again. */
+static CURLcode set_special(iz_transfer *t, const iz_request *rq) {
+  const iz_curl *curl = t->client->multi.curl;
+  CURLcode code = CURLE_OK;
+  t->special = rq->proxy || rq->socket || rq->ca_file || rq->insecure;
+  if (rq->proxy) SET(CURLOPT_PROXY, rq->proxy);
+  if (rq->socket) SET(CURLOPT_UNIX_SOCKET_PATH, rq->socket);
+  if (rq->ca_file) SET(CURLOPT_CAINFO, rq->ca_file);
+  if (rq->insecure) SET(CURLOPT_SSL_VERIFYPEER, 0L);
+  if (rq->insecure) SET(CURLOPT_SSL_VERIFYHOST, 0L);
   return code;
 }
 
@@ -507,25 +513,20 @@ bool iz_transfer_setup(iz_transfer *t, const iz_request *rq, iz_err *err) {
   copy_limits(t, rq);
   event_assign(&t->alarm, iz_loop_base(t->client->loop), -1, 0, on_alarm, t);
   t->method = iz_strdup(rq->method);
-  t->easy = curl->easy_init();
+  bool fresh = !t->client->spares;
+  t->easy = fresh ? curl->easy_init() : t->client->spare[--t->client->spares];
   if (!t->method || !t->easy) return iz_fail_oom(err);
   if (!set_fields(t, rq, err)) return false;
-  if (rq->push && rq->push_size < 0 && !add_line(t, "Transfer-Encoding", ": ", "chunked"))
-    return iz_fail_oom(err);
-  CURLcode code = CURLE_OK;
-  SET(CURLOPT_URL, t->url);
-  SET(CURLOPT_HTTPHEADER, t->fields);
+  CURLcode code = fresh ? set_constants(t) : CURLE_OK;
+  if (!code) code = set_pointers(t);
   if (!code) code = set_body(t, rq);
-  if (!code) code = set_connection(t, rq);
-  if (!code) code = set_tls(t, rq);
-  if (!code) code = set_answer(t, rq);
+  if (!code) code = set_special(t, rq);
   if (code == CURLE_OUT_OF_MEMORY) return iz_fail_oom(err);
   if (code) return iz_fail(err, "invalid", "bad request option: %s", curl->easy_strerror(code));
   t->began = t->last = iz_real_now();
   set_alarm(t);
   return !t->err.code[0] || iz_fail_oom(err);
 }
-#undef SET
 
 /* ---- the end ---- */
 
@@ -579,10 +580,25 @@ void iz_transfer_verdict(iz_transfer *t, CURLcode code) {
   doom(t, word, text, retryable);
 }
 
+/* Keeps the handle of a request that went well, without pointers into what is freed. */
+static void give_back(iz_transfer *t) {
+  const iz_curl *curl = t->client->multi.curl;
+  CURLcode code = CURLE_OK;
+  SET(CURLOPT_ERRORBUFFER, NULL);
+  SET(CURLOPT_POSTFIELDS, NULL);
+  SET(CURLOPT_HTTPHEADER, NULL);
+  bool well = t->done && !code && !t->err.code[0] && !t->special;
+  if (well && t->client->spares < IZ_SPARE_MAX)
+    t->client->spare[t->client->spares++] = t->easy;
+  else
+    curl->easy_cleanup(t->easy);
+}
+#undef SET
+
 void iz_transfer_clear(iz_transfer *t) {
   const iz_curl *curl = t->client->multi.curl;
   if (event_initialized(&t->alarm)) event_del(&t->alarm);
-  if (t->easy) curl->easy_cleanup(t->easy);
+  if (t->easy) give_back(t);
   curl->slist_free_all(t->fields);
   iz_buf_free(&t->out);
   t->easy = NULL;

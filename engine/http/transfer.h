@@ -21,7 +21,7 @@ enum iz_phase {
   IZ_OVER,
 };
 
-enum { IZ_HOST_BUCKETS = 256 };
+enum { IZ_HOST_BUCKETS = 256, IZ_SPARE_MAX = 1024 };
 
 struct iz_client {
   iz_loop *loop;
@@ -29,7 +29,9 @@ struct iz_client {
   int per_host, total, active;
   iz_host *hosts[IZ_HOST_BUCKETS];
   struct iz_hosts queue; /* those with waiting transfers, next one first */
-  struct iz_transfers running, marked;
+  struct iz_transfers running, finished, marked;
+  CURL *spare[IZ_SPARE_MAX]; /* easy handles for later transfers */
+  int spares;
   uint32_t round;
   iz_timer idle;
 };
@@ -37,10 +39,12 @@ struct iz_client {
 struct iz_transfer {
   iz_client *client;
   iz_host *host;
-  TAILQ_ENTRY(iz_transfer) link; /* waiting in host, or running in client */
+  TAILQ_ENTRY(iz_transfer) link;
+  struct iz_transfers *list;     /* its list: waiting, running or finished */
   TAILQ_ENTRY(iz_transfer) mark; /* to be notified */
-  bool marked;
-  uint32_t round; /* when it was marked */
+  bool marked, done;             /* done: libcurl finished with it */
+  bool special;                  /* its handle has options that others must not inherit */
+  uint32_t round;                /* when it was marked */
   enum iz_phase phase;
   CURL *easy;
   struct curl_slist *fields;
