@@ -150,9 +150,7 @@ static int l_file(lua_State *L) {
   iz_http_req *req = unanswered(L);
   const char *path = luaL_checkstring(L, 2);
   add_fields(L, req, 3, 4);
-  r->req = NULL;
-  r->worker->req = NULL;
-  r->worker->lua = NULL;
+  iz_request_over(r);
   iz_static_send(r->server->vm->loop, req, path);
   return 0;
 }

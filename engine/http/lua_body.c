@@ -55,11 +55,11 @@ static ssize_t collect(lua_State *L, lreq *r) {
   const char *data;
   ssize_t n;
   while ((n = iz_http_body_read(r->req, &data)) > 0) {
-    if (!r->text.len && (int64_t)n == r->req->head.content_length) {
+    if (!r->worker->text.len && (int64_t)n == r->req->head.content_length) {
       lua_pushlstring(L, data, (size_t)n);
       return iz_http_body_read(r->req, &data) == 0 ? n : IZ_HTTP_FAILED;
     }
-    if (!iz_buf_add(&r->text, data, (size_t)n)) luaL_error(L, "not enough memory");
+    if (!iz_buf_add(&r->worker->text, data, (size_t)n)) luaL_error(L, "not enough memory");
   }
   return n;
 }
@@ -70,7 +70,7 @@ static int text_step(lua_State *L, int status, lua_KContext ctx) {
   ssize_t n = collect(L, r);
   if (n == IZ_HTTP_WAIT) return iz_request_wait(L, r, text_step, 0);
   if (n == IZ_HTTP_FAILED) return iz_push_body_error(L, r->req);
-  if (n == 0) iz_push_buf(L, &r->text);
+  if (n == 0) iz_push_buf(L, &r->worker->text);
   return text_done(L);
 }
 

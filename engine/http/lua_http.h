@@ -37,20 +37,24 @@ struct lworker {
   int handler;
   iz_http_req *req; /* in work; its `user` is this worker */
   lreq *lua;        /* the object for it, once it is made */
+  iz_buf text;      /* its body so far */
 };
 
-/* A request as Lua sees it. User value 1: a table of its fields and what middleware put there
+/* A request as Lua sees it. It owns no memory of C and has no finaliser: the collector's estimate
+ * counts objects that await theirs as alive, and with one a request the heap would grow for good.
+ * User value 1: a table of its fields and what middleware put there
  * (made when needed); 2: its body, once it was read whole. */
 struct lreq {
   iz_http_req *req; /* NULL: over */
   lserver *server;
   lworker *worker;
   iz_wait wait; /* for input or for room in the output */
-  iz_buf text;  /* the body so far */
 };
 
 /* The request at arg; raises when it is none, or over (`live`). */
 lreq *iz_check_request(lua_State *L, int arg, bool live);
+/* The object lets go of its request, which its caller answers and releases. */
+void iz_request_over(lreq *r);
 /* Suspends until the request's connection has news; k runs then. */
 int iz_request_wait(lua_State *L, lreq *r, lua_KFunction k, lua_KContext ctx);
 /* Pushes nil and the error that a body could not be read; its `status` is what to answer with. */

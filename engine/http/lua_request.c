@@ -209,25 +209,27 @@ int iz_request_wait(lua_State *L, lreq *r, lua_KFunction k, lua_KContext ctx) {
 
 /* ---- the end ---- */
 
+void iz_request_over(lreq *r) {
+  iz_buf_free(&r->worker->text);
+  r->worker->req = NULL;
+  r->worker->lua = NULL;
+  r->req = NULL;
+}
+
 /* Without an answer by now, something stopped the handler by force. */
 static int request_close(lua_State *L) {
   lreq *r = luaL_checkudata(L, 1, CLASS);
   iz_http_req *req = r->req;
-  iz_buf_free(&r->text);
   if (!req) return 0;
-  r->req = NULL;
-  r->worker->req = NULL;
-  r->worker->lua = NULL;
+  iz_request_over(r);
   if (iz_http_alive(req) && !req->status) iz_http_error(req, 500, "the handler was stopped");
   iz_http_release(req);
   return 0;
 }
 
 void iz_open_request_class(lua_State *L) {
-  static const luaL_Reg meta[] = {{"__newindex", request_newindex},
-                                  {"__close", request_close},
-                                  {"__gc", request_close},
-                                  {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__newindex", request_newindex}, {"__close", request_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"parse_form", l_parse_form}, {NULL, NULL}};
   luaL_newmetatable(L, CLASS);
   luaL_setfuncs(L, meta, 0);

@@ -75,10 +75,11 @@ static int work_first(lua_State *L) {
 
 /* ---- giving requests ---- */
 
-/* Without memory for the request's object a worker dies with the request in its hands. */
+/* Without memory to begin, a worker dies with the request in its hands. */
 static int worker_gc(lua_State *L) {
   lworker *w = luaL_checkudata(L, 1, CLASS);
-  if (!w->req || w->lua) return 0;
+  iz_buf_free(&w->text);
+  if (!w->req) return 0;
   iz_http_error(w->req, 503, "out of memory");
   iz_http_release(w->req);
   w->req = NULL;

@@ -40,7 +40,7 @@ end
 -- Sends bytes; returns what came within the time, and whether the server closed the connection.
 local function raw(port, bytes, seconds)
   local r = assert(iza.exec{"bash", "-c",
-    "exec 3<>/dev/tcp/127.0.0.1/$0; cat >&3; timeout $1 cat <&3", port, seconds or 0.4,
+    "exec 3<>/dev/tcp/127.0.0.1/$0; cat >&3; timeout $1 cat <&3", port, seconds or 1.5,
     stdin = bytes})
   return r.stdout, r.status == 0
 end
