@@ -285,6 +285,8 @@ void iz_fiber_open(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_fibers);
   lua_createtable(L, 0, 4);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_fiber_meta);
+  lua_createtable(L, 0, 4);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_scope_meta);
 }
 
 /* ---- task objects ---- */
@@ -565,9 +567,8 @@ int iz_open_task(lua_State *L) {
   open_class(L, "task", task_methods, task_index);
   lua_pushcfunction(L, task_tostring);
   lua_setfield(L, -2, "__tostring");
-  lua_createtable(L, 0, 4);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_scope_meta);
   open_class(L, "scope", scope_methods, NULL);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_scope_meta);
   lua_createtable(L, 0, 12);
   luaL_setfuncs(L, functions, 0);
   return 1;
