@@ -98,9 +98,11 @@ function File:fn(name)
   end
 end
 
-local function follow(self)
-  for _ in _G.iza.fs.watch(self.path):events() do
-    local ok, err = self:reload()
+local function follow(self, watch)
+  local open <close> = watch -- luacheck: ignore
+  for event in watch do
+    local ok, err = true, nil
+    if event.kind ~= "removed" then ok, err = self:reload() end
     if not ok then
       _G.iza.log.error("edit not taken, the old version serves on",
         {file = self.path, error = task.report(err)})
@@ -122,9 +124,17 @@ function hot.file(path, options)
   options = options or {}
   local self = setmetatable({path = path, version = 0, check = options.check,
     on_change = options.on_change}, File)
-  local ok, err = self:reload()
-  if not ok then return fail(err.code or "error", "%s", task.report(err)) end
-  if options.watch ~= false then self.follower = task.daemon(function() follow(self) end) end
+  local watch, err, ok
+  if options.watch ~= false then -- before the first load, so that no edit falls between
+    watch, err = _G.iza.fs.watch(path)
+    if not watch then return nil, err end
+  end
+  ok, err = self:reload()
+  if not ok then
+    if watch then watch:close() end
+    return fail(err.code or "error", "%s", task.report(err))
+  end
+  if watch then self.follower = task.daemon(function() follow(self, watch) end) end
   return self
 end
 

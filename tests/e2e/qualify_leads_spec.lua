@@ -1,0 +1,438 @@
+-- The main job against services in this process, where a test decides what they answer and when.
+local IZA = os.getenv "IZA" or "./iza"
+local RULES = "lua/workflows/customer_flows/qualify_leads/rules.lua"
+
+local dir, servers
+
+local function path(name) return dir .. "/" .. name end
+
+local function write(name, text)
+  local f <close> = assert(io.open(path(name), "wb"))
+  f:write(text)
+  return path(name)
+end
+
+local function read(name)
+  local f <close> = assert(io.open(path(name), "rb"))
+  return f:read "a"
+end
+
+local function files()
+  local names = {}
+  for name in iza.exec {"ls", "-A", dir}.stdout:gmatch "[^\n]+" do names[#names + 1] = name end
+  return names
+end
+
+-- A service: answer(domain, n) is asked for the n-th request.
+local function serve(answer)
+  local service = {requests = {}}
+  local server = assert(iza.http.serve {routes = {["GET /enrich"] = function(req)
+    local n = #service.requests + 1
+    service.requests[n] = {domain = req.query.domain, key = req.headers["Idempotency-Key"],
+      at = iza.now()}
+    return answer(req.query.domain, n)
+  end}})
+  servers[#servers + 1] = server
+  service.url = server.url .. "/enrich"
+  return service
+end
+
+local function plain(domain) return {json = {industry = "software", employees = #domain}} end
+
+local function command(...)
+  return {IZA, "run", "qualify_leads", path "leads.csv", "--out", path "out.csv", ...}
+end
+
+local function run(...)
+  local result = assert(iza.exec(command(...)))
+  return result
+end
+
+-- The result by domain, and its domains in order.
+local function rows()
+  local by, order = {}, {}
+  for row in iza.csv.rows(path "out.csv") do
+    by[row.domain], order[#order + 1] = row, row.domain
+  end
+  return by, order
+end
+
+local function leads(n)
+  local lines = {"company,domain,contact,email,source,spend,date\n"}
+  for i = 1, n do lines[i + 1] = ("Firm %d,firm%d.example,,,,,\n"):format(i, i) end
+  return table.concat(lines)
+end
+
+-- Rules by which each lead gets `points`.
+local function rules(points)
+  return ([[return {
+    rules = {{name = "all", points = %d, when = function() return true end}},
+    tiers = {{name = "hot", at_least = 50}, {name = "cold", at_least = 0}},
+    segment = function(lead) return lead.industry or "unknown" end,
+  }]]):format(points)
+end
+
+describe("qualify_leads", function()
+  before_each(function()
+    dir, servers = os.tmpname() .. ".d", {}
+    assert(iza.exec {"mkdir", dir, check = true})
+  end)
+
+  after_each(function()
+    for _, server in ipairs(servers) do server:stop {drain = 0} end
+    iza.exec {"rm", "-rf", dir}
+    os.remove((dir:gsub("%.d$", "")))
+  end)
+
+  it("reads, enriches, scores, writes; other input or rules give another result", function()
+    write("leads.csv", "\u{FEFF}Company Name;Web_Site;CONTACT;E-Mail Address;Lead Source;Ad Spend;"
+      .. "Created At;CRM id\r\nAcme;https://www.acme.example/;Ann;Ann@Acme.example;Referral;"
+      .. "€ 1.200,50;3/27/2026;17\r\nBeta;beta.example;;;ads;99;4/5/2026;18\r\n")
+    local service = serve(function(domain)
+      if domain == "acme.example" then
+        return {json = {industry = "finance", employees = 800, country = "DE",
+          tech = {"crm", "erp"}, company = "ACME Holding", score = 1, parent = {name = "X"},
+          gone = iza.json.null}}
+      end
+      return {json = {industry = "retail", employees = 12}}
+    end)
+    local result = run("--enrich", service.url)
+    assert.equal(0, result.status, result.stderr)
+    assert.equal("", result.stderr)
+    local by, order = rows()
+    assert.same({"acme.example", "beta.example"}, order)
+    local acme = by["acme.example"]
+    assert.same({"Acme", "Ann", "ann@acme.example", "1200.50", "EUR", "2026-03-27", "17", "2"},
+      {acme.company, acme.contact, acme.email, acme.spend, acme.currency, acme.date, acme["CRM id"],
+        acme.line})
+    assert.same({"ok", "800", "finance", "crm; erp", '{"name":"X"}'},
+      {acme.enrichment, acme.employees, acme.industry, acme.tech, acme.parent})
+    assert.is_nil(acme.gone)
+    assert.same({"85", "A", "finance", "1"}, {acme.score, acme.tier, acme.segment,
+      acme.rules_version})
+    assert.matches("500 or more employees +25; core industry +20", acme.reasons, 1, true)
+    assert.same({"2026-04-05", "99.00", "USD", "C"}, {by["beta.example"].date,
+      by["beta.example"].spend, by["beta.example"].currency, by["beta.example"].tier})
+    assert.matches("A +1 +1 +85%.0 +1,200%.50", result.stdout)
+    assert.matches("2 rows, 2 used, 0 left out", result.stdout)
+
+    run("--enrich", service.url, "--rules", write("rules.lua", rules(60)))
+    by = rows()
+    assert.same({"60", "hot", "60", "hot"}, {by["acme.example"].score, by["acme.example"].tier,
+      by["beta.example"].score, by["beta.example"].tier})
+
+    write("leads.csv", "firm,site\nGamma,gamma.example\n")
+    run("--enrich", service.url)
+    by, order = rows()
+    assert.same({"gamma.example"}, order)
+    assert.equal("0", by["gamma.example"].score)
+  end)
+
+  it("reports each bad row by its line and leaves it out", function()
+    write("leads.csv", 'company,domain,email,spend,date\nGood,good.example,,,\n'
+      .. 'No domain,,,,\n"Two\nlines",nothing here,x@,free,2026-02-30\nShort,short.example\n'
+      .. 'By mail,,ann@mail.example,,\n"L\xe4tin",latin.example,,,\nGood,good.example,,5,\n'
+      .. "Which day,day.example,,,3/4/2026\n")
+    local result = run("--enrich", serve(plain).url)
+    assert.equal(0, result.status)
+    local reported = {}
+    for line, reason in result.stderr:gmatch "leads%.csv:(%d+): left out: ([^\n]+)" do
+      reported[#reported + 1] = line .. " " .. reason
+    end
+    assert.same({
+      "3 domain is empty and no address shows it",
+      "4 domain 'nothing here' is not a domain; email 'x@' is not an address; "
+        .. "spend 'free' is not an amount; date '2026-02-30' is no day of the calendar",
+      "6 the row has 2 fields, the header 5",
+      "8 bytes that are no valid text in this encoding "
+        .. "(is the file UTF-8? see the encoding option)",
+      "9 the same lead as in line 2",
+      "10 date '3/4/2026' may be 3 April or 4 March: say --dates dmy or mdy",
+    }, reported)
+    local _, order = rows()
+    assert.same({"good.example", "mail.example"}, order)
+    assert.matches("8 rows, 2 used, 6 left out", result.stdout)
+
+    result = run("--enrich", serve(plain).url, "--dates", "dmy", "--encoding", "windows-1252")
+    local by = rows()
+    assert.equal("2026-04-03", by["day.example"].date)
+    assert.equal("Lätin", by["latin.example"].company)
+    assert.matches("8 rows, 4 used, 4 left out", result.stdout)
+  end)
+
+  it("says which columns are missing and what it found", function()
+    write("leads.csv", "Name,Phone Number\nAnn,1\n")
+    local result = run("--enrich", "http://127.0.0.1:1/")
+    assert.equal(1, result.status)
+    assert.matches('no column for company and domain; its first row has "Name", "Phone Number"',
+      result.stderr, 1, true)
+    assert.same({"leads.csv"}, files())
+  end)
+
+  it("asks once for each domain, with a key that stays the same", function()
+    write("leads.csv", leads(40) .. "Firm 1,www.firm1.example,Bob,bob@firm1.example,,,\n")
+    local service = serve(plain)
+    local result = run("--enrich", service.url, "--limit", "7")
+    assert.equal(0, result.status)
+    local key_of, seen = {}, {}
+    for _, request in ipairs(service.requests) do
+      assert.is_nil(key_of[request.domain], "asked twice")
+      assert.is_nil(seen[request.key], "a key for two domains")
+      key_of[request.domain], seen[request.key] = request.key, true
+    end
+    assert.equal(40, #service.requests)
+    local first = read "out.csv"
+    run("--enrich", service.url, "--limit", "40")
+    assert.equal(80, #service.requests)
+    for _, request in ipairs(service.requests) do
+      assert.equal(key_of[request.domain], request.key)
+    end
+    assert.equal(first, read "out.csv")
+  end)
+
+  it("holds back all requests when the service says 429 and how long", function()
+    write("leads.csv", leads(12))
+    local told
+    local service = serve(function(domain, n)
+      if n > 4 then return plain(domain) end
+      told = iza.now()
+      return {status = 429, headers = {["Retry-After"] = "1"}, text = "slow down"}
+    end)
+    local result = run("--enrich", service.url, "--limit", "4")
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(16, #service.requests)
+    assert.is_true(service.requests[5].at - told > 0.9)
+    assert.matches("12 of 12 leads enriched by 16 requests, 4 retries (0 slow, 0 broken, 4 told",
+      result.stdout, 1, true)
+  end)
+
+  it("asks again after 500 and after the time limit, with the same key", function()
+    write("leads.csv", leads(3))
+    local asked = {}
+    local service = serve(function(domain)
+      asked[domain] = (asked[domain] or 0) + 1
+      if domain == "firm1.example" and asked[domain] < 4 then return 500, "no" end
+      if domain == "firm2.example" and asked[domain] == 1 then iza.sleep(20) end
+      return plain(domain)
+    end)
+    local result = run("--enrich", service.url, "--timeout", "2s")
+    assert.equal(0, result.status, result.stderr)
+    assert.same({["firm1.example"] = 4, ["firm2.example"] = 2, ["firm3.example"] = 1}, asked)
+    local keys = {}
+    for _, request in ipairs(service.requests) do keys[request.key] = true end
+    local n = 0
+    for _ in pairs(keys) do n = n + 1 end
+    assert.equal(3, n)
+    assert.matches("4 retries (1 slow, 3 broken, 0 told", result.stdout, 1, true)
+  end)
+
+  it("keeps and marks what the service does not know or answers badly", function()
+    write("leads.csv", leads(4))
+    local answers = {
+      ["firm1.example"] = {status = 404, text = "unknown"}, ["firm2.example"] = {text = "<html>"},
+      ["firm3.example"] = {json = {1, 2}}, ["firm4.example"] = {status = 422, text = "what?"},
+    }
+    local result = run("--enrich", serve(function(domain) return answers[domain] end).url)
+    assert.equal(0, result.status, result.stderr)
+    local by = rows()
+    assert.equal("unknown", by["firm1.example"].enrichment)
+    assert.matches("^failed: the answer is no JSON: ", by["firm2.example"].enrichment)
+    assert.equal("failed: the answer is no JSON object", by["firm3.example"].enrichment)
+    assert.equal("failed: it answers 422", by["firm4.example"].enrichment)
+    assert.matches("0 of 4 leads enriched", result.stdout)
+  end)
+
+  it("writes nothing when the service as a whole fails, and asks no more", function()
+    write("leads.csv", leads(60))
+    write("out.csv", "the old result")
+    local service = serve(function() return 401, "who are you?" end)
+    local result = run("--enrich", service.url, "--limit", "3")
+    assert.equal(1, result.status)
+    assert.matches("refuses us: it answers 401; nothing was written", result.stderr, 1, true)
+    assert.is_true(#service.requests <= 3)
+    result = run("--enrich", "http://127.0.0.1:1/enrich")
+    assert.equal(1, result.status)
+    assert.matches("fails for one domain after the other", result.stderr, 1, true)
+    assert.equal("", result.stdout)
+    service = serve(function() return {status = 429, headers = {["Retry-After"] = "7200"}} end)
+    result = run("--enrich", service.url)
+    assert.equal(1, result.status)
+    assert.matches("asks to wait 7200 s", result.stderr, 1, true)
+    write("leads.csv", leads(2))
+    result = run("--enrich", "http://127.0.0.1:1/enrich")
+    assert.equal(1, result.status)
+    assert.matches("answered about no domain", result.stderr, 1, true)
+    result = run("--enrich", "no url")
+    assert.equal(1, result.status)
+    assert.matches("cannot be asked", result.stderr, 1, true)
+    assert.same({"leads.csv", "out.csv"}, files())
+    assert.equal("the old result", read "out.csv")
+  end)
+
+  it("leaves nothing behind when it is interrupted", function()
+    write("leads.csv", leads(5))
+    local asked = iza.channel(10)
+    local service = serve(function(domain)
+      asked:send(domain)
+      if domain == "firm3.example" then iza.sleep(60) end
+      return plain(domain)
+    end)
+    local argv = command("--enrich", service.url)
+    argv.stream = true
+    local p <close> = assert(iza.exec(argv))
+    for _ = 1, 5 do assert(asked:recv "20s") end
+    p:kill "SIGINT"
+    assert.equal(130, p:wait().status)
+    assert.same({"leads.csv"}, files())
+  end)
+
+  -- Runs with --limit 1; before the second lead is answered, the rules file becomes `text`, and the
+  -- run has said `expected` about it.
+  local function edit_during_run(text, expected)
+    write("leads.csv", leads(3))
+    write("rules.lua", rules(10))
+    local noticed = iza.channel(1)
+    local service = serve(function(domain, n)
+      if n == 2 then
+        write("rules.lua", text)
+        assert(noticed:recv "20s")
+      end
+      return plain(domain)
+    end)
+    local argv = command("--enrich", service.url, "--rules", path "rules.lua", "--limit", "1")
+    argv.stream, argv.stderr = true, "stdout"
+    local p <close> = assert(iza.exec(argv))
+    for line in p:lines() do
+      if line:find(expected, 1, true) then noticed:send(true) end
+    end
+    assert.equal(0, p:wait().status)
+    return rows()
+  end
+
+  it("scores by the edited rules from the edit on", function()
+    local by, order = edit_during_run(rules(70), "the edit is in use")
+    assert.same({"firm2.example", "firm3.example", "firm1.example"}, order)
+    assert.same({"10", "cold", "1"}, {by["firm1.example"].score, by["firm1.example"].tier,
+      by["firm1.example"].rules_version})
+    assert.same({"70", "hot", "2"}, {by["firm3.example"].score, by["firm3.example"].tier,
+      by["firm3.example"].rules_version})
+  end)
+
+  it("keeps the rules it has when an edit is broken", function()
+    local by = edit_during_run("return {rules = {", "edit not taken")
+    assert.same({"10", "1"}, {by["firm3.example"].score, by["firm3.example"].rules_version})
+    by = edit_during_run((rules(70):gsub("hot", "")), "tier 1 has no name")
+    assert.same({"10", "1"}, {by["firm3.example"].score, by["firm3.example"].rules_version})
+  end)
+
+  it("fails, after writing, when a rule fails for a lead", function()
+    write("leads.csv", leads(2))
+    write("rules.lua", (rules(30):gsub("return true",
+      'if lead.employees then error "no luck" end return true'):gsub("function%(%)",
+      "function(lead)")))
+    local result = run("--enrich", serve(plain).url, "--rules", path "rules.lua")
+    assert.equal(1, result.status)
+    assert.matches("a rule fails: 'all': .*no luck %(Firm 1, line 2%)", result.stderr)
+    assert.equal("0", rows()["firm2.example"].score)
+  end)
+
+  it("does not start with rules that cannot work or a place that cannot be written", function()
+    write("leads.csv", leads(1))
+    local service = serve(plain)
+    local result = run("--enrich", service.url, "--rules", write("rules.lua", "return {"))
+    assert.equal(1, result.status)
+    assert.matches("rules.lua:1: unexpected symbol near <eof>\n$", result.stderr)
+    result = run("--enrich", service.url, "--out", path "none/out.csv")
+    assert.equal(1, result.status)
+    assert.matches("cannot write .*none/out.csv", result.stderr)
+    assert.same({}, service.requests)
+  end)
+
+  it("gives the summary as JSON", function()
+    write("leads.csv", "company,domain,spend\nA,a.example,10\nB,b.example,€ 5.50\nC,,\n")
+    local result = run("--enrich", serve(plain).url, "--json", "--rules",
+      write("rules.lua", rules(50)))
+    local summary = assert(iza.json.decode(result.stdout))
+    assert.same({read = 3, used = 2, left_out = 1}, summary.rows)
+    assert.equal(4, summary.left_out[1].line)
+    assert.same({name = "total", leads = 2, enriched = 2, average_score = 50.0,
+      spend = {USD = 1000, EUR = 550}}, summary.total)
+    assert.same({"hot", 2, "cold", 0}, {summary.tiers[1].name, summary.tiers[1].leads,
+      summary.tiers[2].name, summary.tiers[2].leads})
+    assert.equal("software", summary.segments[1].name)
+    assert.same({requests = 2, retries = 0, limited = 0, slow = 0, broken = 0}, summary.enrichment)
+    assert.same({2}, summary.rules.scored_by_version)
+  end)
+
+  it("is safe to open in a spreadsheet", function()
+    write("leads.csv", 'company,domain\n"=HYPERLINK(""http://x.example"")",a.example\n')
+    run("--enrich", serve(function() return {json = {note = "+1+1"}} end).url)
+    local row = rows()["a.example"]
+    assert.equal("'=HYPERLINK(\"http://x.example\")", row.company)
+    assert.equal("'+1+1", row.note)
+  end)
+
+  it("tells misuse by exit code 2 and how to call it", function()
+    write("leads.csv", leads(1))
+    local result = run()
+    assert.equal(2, result.status)
+    assert.matches("--enrich is missing\nusage: ", result.stderr, 1, true)
+    result = assert(iza.exec {IZA, "run", "qualify_leads", path "none.csv", "--enrich", "x"})
+    assert.equal(2, result.status)
+    result = run("--enrich", "http://x/", "--out", path "leads.csv")
+    assert.equal(2, result.status)
+    assert.equal(leads(1), read "leads.csv")
+  end)
+end)
+
+describe("the sample", function()
+  -- The demo's service in a process of its own; returns its address and a way to its counters.
+  local function demo(...)
+    local p = assert(iza.exec {IZA, "lua/demos/enrichment_server.lua", stream = true, "--port",
+      "0", ...})
+    local url = p:read "l":match "http%S+"
+    return p, url, function() return iza.http.get((url:gsub("enrich$", "stats"))):json() end
+  end
+
+  local function qualify(url, ...)
+    local out = os.tmpname()
+    local result = assert(iza.exec {IZA, "run", "qualify_leads",
+      "data/samples/client_acquisition.csv", "--enrich", url, "--out", out, "--json", ...})
+    assert.equal(0, result.status, result.stderr)
+    local f <close> = assert(io.open(out, "rb"))
+    os.remove(out)
+    return f:read "a", iza.json.decode(result.stdout)
+  end
+
+  it("gives the same result when the service fails now and then as when it does not", function()
+    local calm <close>, url, stats = demo "--no-faults"
+    local text, summary = qualify(url)
+    assert.same({read = 500, used = 478, left_out = 22}, summary.rows)
+    assert.equal(RULES, summary.rules.file:sub(-#RULES))
+    local keys = 0
+    for _, n in pairs(stats().keys) do
+      keys = keys + 1
+      assert.equal(1, n)
+    end
+    assert.equal(summary.enrichment.requests, keys)
+    calm:close()
+
+    local rough <close>, url2, stats2 = demo("--slow", "20")
+    local text2, summary2 = qualify(url2, "--timeout", "1s")
+    assert.equal(text, text2)
+    local s, counted = stats2(), summary2.enrichment
+    assert.is_true(s.broken > 0 and s.slow > 0 and s.limited > 0)
+    assert.same({s.requests, s.limited}, {counted.requests, counted.limited})
+    rough:close()
+  end)
+
+  it("is what the first run shows", function()
+    local result = assert(iza.exec {IZA, "lua/demos/first_run.lua"})
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("acquisition.csv: 500 rows, 478 used, 22 left out", result.stdout, 1, true)
+    assert.matches("What to try next", result.stdout)
+    assert.matches("client_acquisition.csv:60: left out: domain is empty", result.stderr, 1, true)
+    local f <close> = assert(io.open "build/qualified_leads.csv")
+    assert.matches("^company,domain,", f:read "l")
+  end)
+end)
