@@ -19,7 +19,7 @@ local systems = {}
 systems.list = {
   {
     name = "interfaces", module = "iza.api", verb = "status", api = "GET /api/status", stage = 7,
-    doctor = "port", help = "server", tests = {"tests/e2e/cli_spec.lua"},
+    doctor = "port", help = "server", tests = {"tests/e2e/start_spec.lua"},
     bench = "tests/bench/bench_http.lua",
   },
 }

@@ -81,6 +81,20 @@ describe("iza", function()
       assert.are.same({3, ""}, {code, err})
     end)
 
+    it("that is interrupted closes what is open and ends with 130", function()
+      write("a.lua", [[
+        local _ <close> = setmetatable({}, {__close = function() print "closed" end})
+        io.stdout:setvbuf "no"
+        print "waiting"
+        iza.sleep(60)
+      ]])
+      local p = assert(iza.exec {process.program, "a.lua", cwd = dir, stream = true})
+      assert.are.equal("waiting", p:read "l")
+      p:kill "SIGINT"
+      assert.are.equal("closed\n", p:read "a")
+      assert.are.equal(130, p:wait().status)
+    end)
+
     it("finds modules beside itself", function()
       write("sub/main.lua", "print((require 'friend'))")
       write("sub/friend.lua", "return 'friend'")
