@@ -95,6 +95,18 @@ describe("iza", function()
       assert.are.equal(130, p:wait().status)
     end)
 
+    it("may require the scheduler's core inside a scope", function()
+      write("a.lua", [[
+        iza.scope(function(scope)
+          scope:spawn(iza.sleep, 60)
+          require "iza.core.task"
+          scope:cancel()
+        end)
+        print "over"
+      ]])
+      is("iza a.lua", 0, "over\n")
+    end)
+
     it("finds modules beside itself", function()
       write("sub/main.lua", "print((require 'friend'))")
       write("sub/friend.lua", "return 'friend'")
