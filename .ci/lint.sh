@@ -33,7 +33,7 @@ fi
 banned='sprintf|vsprintf|strcpy|strcat|stpcpy|strncpy|strncat|gets|atoi|atol|atoll|atof|strtok'
 banned="$banned|tmpnam|tempnam|mktemp|gmtime|localtime|asctime|ctime|alloca"
 banned="$banned|scanf|sscanf|rand_r"
-none "banned function" grep -nEw "($banned)\(" $c_files
+none "banned function" grep -nE "\b($banned)\(" $c_files
 # Memory goes through base/alloc.h, where a test can make it fail.
 none "allocate by engine/base/alloc.h" \
   grep -nE '(^|[^_[:alnum:]>.])(malloc|calloc|realloc|free|strdup|strndup|asprintf)\(' \

@@ -149,7 +149,7 @@ static child *push_child(lua_State *L, const char *name) {
   if (!c) return NULL;
   *box = c;
   c->held = true;
-  strncpy(c->name, name, sizeof c->name - 1);
+  snprintf(c->name, sizeof c->name, "%s", name);
   return c;
 }
 

@@ -14,7 +14,7 @@ Set.__index = Set
 
 local kinds = {http = true, exec = true, iza = true}
 
--- "fs:read:a/../b/" -> the folder as an absolute path without "." and "..", with a slash at the end.
+-- "fs:read:a/../b/" -> the folder as an absolute path without "." and "..", a slash at its end.
 local function absolute(path, cwd)
   if path:sub(1, 1) ~= "/" then path = cwd .. "/" .. path end
   local parts = {}

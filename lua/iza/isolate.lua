@@ -24,7 +24,8 @@ local function resolve(path)
   return value
 end
 
--- What the isolate's stubs call, in the main state. A followed redirect could leave the allowed host.
+-- What the isolate's stubs call, in the main state. A followed redirect could leave the allowed
+-- host.
 local function make_bridge(allowed)
   return function(path, ...)
     local ok, err = allowed:allows(path, ...)

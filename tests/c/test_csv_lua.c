@@ -91,8 +91,10 @@ static void files_are(const char *want) {
   char got[512] = "";
   DIR *d = opendir(dir);
   assert_non_null(d);
-  for (struct dirent *e; (e = readdir(d));)
-    if (e->d_name[0] != '.') strncat(got, e->d_name, sizeof got - strlen(got) - 1);
+  for (struct dirent *e; (e = readdir(d));) {
+    size_t n = strlen(got);
+    if (e->d_name[0] != '.') snprintf(got + n, sizeof got - n, "%s", e->d_name);
+  }
   closedir(d);
   assert_string_equal(got, want);
 }

@@ -24,7 +24,8 @@
 static iz_loop *loop;
 static char top[64];
 static iz_watch *watch;
-static char log_text[4000]; /* "kind path<from;" ... with paths relative to top */
+/* "kind path<from;" ... with paths relative to top; room for what overflows the kernel's queue */
+static char log_text[256 * 1024];
 static bool ready, failed;
 static iz_err ready_err;
 
@@ -64,7 +65,7 @@ static void on_ready(void *ctx, const iz_err *err) {
 
 static int setup(void **state) {
   (void)state;
-  strcpy(top, "/tmp/iz_watch_XXXXXX");
+  snprintf(top, sizeof top, "/tmp/iz_watch_XXXXXX");
   log_text[0] = 0;
   ready = failed = false;
   watch = NULL;
