@@ -42,7 +42,7 @@ local result = job:wait()
 server:close()
 if not result.ok then os.exit(result.status or 1, true) end
 
-show(([[
+show((([[
 
 What to try next
   less OUT
@@ -54,4 +54,4 @@ What to try next
   ./iza
       the REPL: for row in iza.csv.rows "OUT" do print(row.score, row.company) end
   ./iza new DIR
-      a project of your own]]):gsub("%u%u%u+", {OUT = OUT, RULES = RULES}))
+      a project of your own]]):gsub("%u%u%u+", {OUT = OUT, RULES = RULES})))
