@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static iz_log_level threshold = IZ_INFO;
+static void (*diverted)(const char *, size_t);
 
 void iz_log_set_level(iz_log_level level) {
   threshold = level;
@@ -16,6 +17,10 @@ void iz_log_set_level(iz_log_level level) {
 
 iz_log_level iz_log_get_level(void) {
   return threshold;
+}
+
+void iz_log_divert(void (*fn)(const char *, size_t)) {
+  diverted = fn;
 }
 
 static size_t put_prefix(char *out, size_t size, iz_log_level level, const char *who) {
@@ -40,6 +45,10 @@ void iz_log(iz_log_level level, const char *who, const char *fmt, ...) {
   va_end(ap);
   if (m > 0) n += (size_t)m < sizeof line - n - 1 ? (size_t)m : sizeof line - n - 2;
   line[n++] = '\n';
+  if (diverted) {
+    diverted(line, n);
+    return;
+  }
   ssize_t ignored = write(STDERR_FILENO, line, n);
   (void)ignored;
 }

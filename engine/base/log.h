@@ -13,6 +13,9 @@ typedef enum iz_log_level { IZ_DEBUG, IZ_INFO, IZ_WARN, IZ_ERROR, IZ_OFF } iz_lo
 /* Lines below `level` are dropped. The default is IZ_INFO. */
 void iz_log_set_level(iz_log_level level);
 iz_log_level iz_log_get_level(void);
+/* From now on lines go to `fn` instead of standard error; NULL: back to it. It may be called from
+ * any thread. */
+void iz_log_divert(void (*fn)(const char *line, size_t n));
 /* `who` is the room that speaks: "http", "vm", "loop". Longer messages are cut at 4 KB. */
 void iz_log(iz_log_level level, const char *who, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -32,6 +32,8 @@ struct iz_loop {
   int refs;
   int busy;
   bool stopped;
+  void (*before_wait)(void *);
+  void *before_wait_ctx;
   /* from other threads */
   pthread_mutex_t lock;
   queue posted;
@@ -87,6 +89,11 @@ void iz_loop_at_turn_end(iz_loop *loop, iz_defer *d) {
   if (d->queued) return;
   d->queued = true;
   queue_push(&loop->turn_end, d);
+}
+
+void iz_loop_before_wait(iz_loop *loop, void (*fn)(void *), void *ctx) {
+  loop->before_wait = fn;
+  loop->before_wait_ctx = ctx;
 }
 
 void iz_loop_undefer(iz_loop *loop, iz_defer *d) {
@@ -237,6 +244,7 @@ void iz_loop_turn(iz_loop *loop, bool wait) {
   queue_run(&loop->ready);
   fire_due(loop);
   queue_run(&loop->turn_end);
+  if (loop->before_wait) loop->before_wait(loop->before_wait_ctx);
   if (loop->stopped) return;
   bool idle = wait && !runnable(loop) && loop->refs > 0;
   if (idle && iz_clock_is_virtual()) {

@@ -58,6 +58,9 @@ void iz_loop_post(iz_loop *loop, iz_defer *d);
 /* Like iz_loop_defer, but for the end of this turn (group commit, flushing sockets). */
 void iz_loop_at_turn_end(iz_loop *loop, iz_defer *d);
 
+/* Called each turn just before the loop waits for descriptors; one a loop, NULL ends it. */
+void iz_loop_before_wait(iz_loop *loop, void (*fn)(void *ctx), void *ctx);
+
 /* ---- timers: a 4-ary heap; start and stop are O(log n), a million of them cost 8 MB of heap ----
  */
 

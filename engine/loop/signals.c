@@ -21,10 +21,14 @@ static int wake_fd = -1;
 static struct event wake_ev;
 static void (*told)(void *, int);
 static void *told_ctx;
+static void (*volatile last_words)(void);
 
 static void on_signal(int sig) {
   int saved = errno;
-  if (sig == SIGINT && atomic_fetch_add(&interrupts, 1) > 0) _exit(130);
+  if (sig == SIGINT && atomic_fetch_add(&interrupts, 1) > 0) {
+    if (last_words) last_words();
+    _exit(130);
+  }
   for (int i = 0; i < WATCHED; i++)
     if (watched[i] == sig) atomic_store(&came[i], 1);
   uint64_t one = 1;
@@ -84,6 +88,10 @@ void iz_signals_answered(void) {
 
 bool iz_signals_stop_asked(void) {
   return atomic_load(&interrupts) > 0;
+}
+
+void iz_signals_before_exit(void (*fn)(void)) {
+  last_words = fn;
 }
 
 static void no_sigpipe(int sig) {

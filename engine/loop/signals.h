@@ -27,6 +27,10 @@ void iz_signals_answered(void);
  * computation that never returns to the loop can be told of it this way. */
 bool iz_signals_stop_asked(void);
 
+/* fn (NULL: none) is called in the signal handler before the second SIGINT ends the process: it may
+ * put the terminal's modes back. */
+void iz_signals_before_exit(void (*fn)(void));
+
 /* Makes SIGPIPE harmless without iz_signals_start. May be called again. */
 void iz_signals_no_sigpipe(void);
 

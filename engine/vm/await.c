@@ -78,7 +78,7 @@ static bool can_suspend(lua_State *L) {
   return iz_vm_of(L)->current && lua_isyieldable(L) && !(iz_co_of(L)->flags & IZ_CO_BLOCKED);
 }
 
-static int raise_cancelled(lua_State *L) {
+int iz_raise_cancelled(lua_State *L) {
   iz_co_unwind(L);
   iz_push_err(L, "cancelled", "the task was cancelled", false);
   return lua_error(L);
@@ -90,7 +90,7 @@ static bool must_stop(lua_State *L, iz_task *t) {
 
 void iz_await_check(lua_State *L) {
   if (!can_suspend(L)) refuse(L);
-  if (must_stop(L, iz_lua_task(L))) raise_cancelled(L);
+  if (must_stop(L, iz_lua_task(L))) iz_raise_cancelled(L);
 }
 
 /* ---- the wait ---- */
@@ -98,7 +98,7 @@ void iz_await_check(lua_State *L) {
 static int resumed(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   iz_fiber *f = iz_vm_of(L)->current;
-  if (f->task.flags & IZ_TASK_INTERRUPTED) return raise_cancelled(L);
+  if (f->task.flags & IZ_TASK_INTERRUPTED) return iz_raise_cancelled(L);
   return f->k(L, LUA_YIELD, f->ctx);
 }
 
@@ -110,7 +110,7 @@ int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx) {
   if (must_stop(L, iz_lua_task(L))) {
     if (!w->ask) {
       w->cancel(w);
-      return raise_cancelled(L);
+      return iz_raise_cancelled(L);
     }
     w->ask(w);
   }

@@ -6,6 +6,7 @@
  * coroutine that failed. When the value is no error object, the trace waits in the registry beside
  * the value until the wrapping handler meets the same value.
  */
+#include "vm/embed.h"
 #include "vm/vm.h"
 
 #include <lauxlib.h>
@@ -14,7 +15,7 @@
 
 #define MAX_TRACE 8000
 
-static char key_meta, key_value, key_trace;
+static char key_meta, key_value, key_trace, key_sources;
 
 bool iz_error_is(lua_State *L, int index) {
   if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
@@ -175,8 +176,57 @@ static int find_site(const char *trace, char *file, size_t size) {
   return 0;
 }
 
-/* Adds "\n   12 | the text of line 12", read from the file if it can be. */
+void iz_error_source(lua_State *L, const char *name) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sources) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key_sources);
+  }
+  lua_insert(L, -2);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
+const char *iz_error_find_source(lua_State *L, const char *name, size_t *n) {
+  const char *text = NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sources) == LUA_TTABLE) {
+    lua_getfield(L, -1, name);
+    text = lua_tolstring(L, -1, n);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  const iz_embedded *e = text ? NULL : iz_embedded_find(name);
+  if (e) *n = e->size;
+  return e ? e->data : text;
+}
+
+static void add_line(luaL_Buffer *b, int line, const char *text, size_t n) {
+  char head[32];
+  snprintf(head, sizeof head, "\n  %6d | ", line);
+  luaL_addstring(b, head);
+  luaL_addlstring(b, text, n);
+}
+
+static void quote_text(luaL_Buffer *b, const char *p, size_t n, int line) {
+  const char *end = p + n;
+  for (int at = 1; p && at < line; at++) {
+    p = memchr(p, '\n', (size_t)(end - p));
+    if (p) p++;
+  }
+  const char *stop = p ? memchr(p, '\n', (size_t)(end - p)) : NULL;
+  if (p && p < end) add_line(b, line, p, (size_t)((stop ? stop : end) - p));
+}
+
+/* Adds "\n   12 | the text of line 12", from a source we know or from the file if it can be read.
+ */
 static void add_quote(luaL_Buffer *b, const char *file, int line) {
+  size_t known;
+  const char *source = iz_error_find_source(b->L, file, &known);
+  if (source) {
+    quote_text(b, source, known, line);
+    return;
+  }
   FILE *f = fopen(file, "r");
   if (!f) return;
   char text[256];
@@ -186,10 +236,7 @@ static void add_quote(luaL_Buffer *b, const char *file, int line) {
     size_t n = strcspn(text, "\r\n");
     bool whole = text[n] != 0;
     if (fresh && at == line) {
-      char head[32];
-      snprintf(head, sizeof head, "\n  %6d | ", line);
-      luaL_addstring(b, head);
-      luaL_addlstring(b, text, n);
+      add_line(b, line, text, n);
       break;
     }
     fresh = whole;

@@ -532,6 +532,53 @@ static int l_cancelled(lua_State *L) {
   return 1;
 }
 
+/* Pushes "file:line" of the innermost Lua code of the fiber; false: there is none. */
+static bool push_place(lua_State *L, iz_fiber *f) {
+  lua_State *co = f->task.wait && f->waiter ? f->waiter : f->co;
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline <= 0) continue;
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    return true;
+  }
+  return false;
+}
+
+/* Pushes the name under which the fiber's waiter called the function that waits; false: unknown. */
+static bool push_wait_name(lua_State *L, iz_fiber *f) {
+  lua_Debug ar;
+  if (!f->task.wait || !f->waiter || !lua_getstack(f->waiter, 0, &ar)) return false;
+  lua_getinfo(f->waiter, "n", &ar);
+  if (!ar.name) return false;
+  lua_pushstring(L, ar.name);
+  return true;
+}
+
+/* list() -> for each living task {id, status, at, waits, origin}: where its code stands, the
+ * function it waits in, where it was spawned. */
+static int l_list(lua_State *L) {
+  lua_newtable(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fibers);
+  lua_Integer n = 0;
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    iz_fiber *f = lua_touserdata(L, -1);
+    if (f->task.flags & IZ_TASK_DONE) continue;
+    lua_createtable(L, 0, 5);
+    lua_pushinteger(L, (lua_Integer)f->task.id);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, status_of(f));
+    lua_setfield(L, -2, "status");
+    if (push_place(L, f)) lua_setfield(L, -2, "at");
+    if (push_wait_name(L, f)) lua_setfield(L, -2, "waits");
+    lua_getiuservalue(L, -2, 2);
+    lua_setfield(L, -2, "origin");
+    lua_rawseti(L, 1, ++n);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
 /* Fills the table under key_meta: a method table behind `index`, and a tostring. */
 static void open_class(lua_State *L, const char *name, const luaL_Reg *methods,
                        lua_CFunction index) {
@@ -550,19 +597,12 @@ int iz_open_task(lua_State *L) {
       {"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
   static const luaL_Reg scope_methods[] = {
       {"spawn", scope_spawn}, {"cancel", scope_cancel}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sleep", l_sleep},
-                                       {"spawn", l_spawn},
-                                       {"scope", l_scope},
-                                       {"daemon", l_daemon},
-                                       {"report", l_report},
-                                       {"now", l_now},
-                                       {"seconds", l_seconds},
-                                       {"park", l_park},
-                                       {"unpark", l_unpark},
-                                       {"current", l_current},
-                                       {"error", iz_error_new},
-                                       {"cancelled", l_cancelled},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"sleep", l_sleep},         {"spawn", l_spawn},   {"scope", l_scope},
+      {"daemon", l_daemon},       {"report", l_report}, {"now", l_now},
+      {"seconds", l_seconds},     {"park", l_park},     {"unpark", l_unpark},
+      {"current", l_current},     {"list", l_list},     {"error", iz_error_new},
+      {"cancelled", l_cancelled}, {NULL, NULL}};
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fiber_meta);
   open_class(L, "task", task_methods, task_index);
   lua_pushcfunction(L, task_tostring);

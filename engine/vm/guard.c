@@ -6,12 +6,16 @@
  * next instruction the hook decides: yield (another fiber's turn), stop (budget spent), or go on.
  *
  * A hook cannot fire inside a C function; the sandbox's long ones call iz_guard_check themselves.
+ * The main state has no budget and is not preempted, but the first Ctrl-C is raised as a
+ * cancellation in whatever computes there.
+ *
  * A fiber stopped by a limit gets GRACE_TIMES slices of GRACE_SLICES for its <close> handlers, then
  * no instruction runs any more.
  */
 #include "vm/vm.h"
 
 #include "base/log.h"
+#include "loop/signals.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -82,7 +86,8 @@ static int raise_limit(lua_State *L, iz_fiber *f) {
 /* Fires the limit, or grants <close> its grace. Returns only if code may go on. */
 static void enforce(lua_State *L, iz_fiber *f) {
   if (!f->limit) {
-    if (!f->vm->cpu_slices || f->ticks < f->vm->cpu_slices) return;
+    int budget = f->budget ? f->budget : f->vm->cpu_slices;
+    if (!budget || f->ticks < budget) return;
     f->limit = IZ_LIMIT_CPU;
     f->ticks = 0;
     raise_limit(L, f);
@@ -110,8 +115,12 @@ static void slice_over(lua_State *L, lua_Debug *ar) {
   iz_vm *vm = iz_vm_of(L);
   iz_fiber *f = vm->current;
   if (!f) return;
-  if (!vm->cpu_slices && !f->limit) {
-    if (f->ticks == LONG_TURN) report_long_turn(L);
+  if (!vm->cpu_slices && !f->limit && !f->budget) {
+    if (iz_signals_stop_asked() && !iz_co_shielded(L)) {
+      iz_task_cancel(&f->task);
+      iz_raise_cancelled(L);
+    }
+    if (f->ticks == LONG_TURN && !vm->patient) report_long_turn(L);
     return;
   }
   enforce(L, f);

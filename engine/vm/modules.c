@@ -53,6 +53,7 @@ int luaopen_cjson(lua_State *L);
 int iz_open_embedded(lua_State *L);
 int iz_open_host(lua_State *L);
 #define WEAK __attribute__((weak))
+WEAK int iz_open_repl(lua_State *L);
 WEAK int iz_open_json(lua_State *L);
 WEAK int iz_open_csv(lua_State *L);
 WEAK int iz_open_http_server(lua_State *L);
@@ -68,6 +69,7 @@ static const c_module c_modules[] = {
     {"iza.core.task", iz_open_task},
     {"iza.core.clock", iz_open_clock},
     {"iza.core.isolate", iz_open_isolate},
+    {"iza.core.repl", iz_open_repl},
     {"iza.core.json", iz_open_json},
     {"iza.core.csv", iz_open_csv},
     {"iza.core.http_server", iz_open_http_server},

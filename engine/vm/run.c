@@ -59,6 +59,10 @@ static void on_failure(iz_vm *vm, iz_fiber *f) {
 static void on_signal(void *ctx, int sig) {
   state *s = ctx;
   if (sig == SIGHUP) return;
+  if (sig == SIGINT && s->vm->on_interrupt && s->vm->on_interrupt(s->vm)) {
+    iz_signals_answered();
+    return;
+  }
   if (!s->signal) s->signal = sig;
   iz_scope_cancel(&s->vm->root);
 }

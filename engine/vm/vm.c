@@ -25,6 +25,7 @@ static void *vm_alloc(void *ud, void *p, size_t osize, size_t nsize) {
     q = p; /* Lua assumes that shrinking never fails */
   }
   vm->mem_used += nsize - osize;
+  if (nsize > osize) vm->mem_total += nsize - osize;
   return q;
 }
 

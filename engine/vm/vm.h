@@ -34,6 +34,7 @@ struct iz_fiber {
   iz_timer timer;              /* their time limit */
   int nargs;                   /* on co's stack before the first step */
   volatile sig_atomic_t ticks; /* slices of CPU since the last wait */
+  uint16_t budget;             /* its own number of slices; 0 = the state's */
   uint8_t limit;               /* enum iz_limit: which one fired */
   uint8_t grace;               /* extra slices granted to <close> since */
   bool preempted;              /* suspended by the guard, not by a wait */
@@ -55,11 +56,15 @@ struct iz_vm {
   iz_scope root;               /* fibers that belong to nobody else */
   size_t mem_used, mem_limit;  /* bytes; limit 0 = none */
   bool mem_hit;                /* the limit refused an allocation since it was last looked at */
+  uint64_t mem_total;          /* bytes ever allocated */
   int cpu_slices;              /* budget between waits in 10 ms slices; 0 = none (main state) */
   int fibers;                  /* that live in it */
   void (*on_idle)(iz_vm *vm);  /* the last of them ended */
   void (*on_failure)(iz_vm *vm, iz_fiber *f); /* a fiber failed and nobody joined it */
-  void *owner;                                /* the isolate, for vm/isolate.c */
+  /* Ctrl-C came: true when it was dealt with (a REPL). NULL: all tasks are cancelled. */
+  bool (*on_interrupt)(iz_vm *vm);
+  bool patient; /* long turns are what the user wants: say nothing */
+  void *owner;  /* the isolate, for vm/isolate.c */
 };
 
 /* What we know of each coroutine, in its extra space. */
@@ -104,6 +109,8 @@ void iz_co_open(lua_State *L);
 int iz_co_body(lua_State *L);
 /* Is L, or a frame of it, inside a <close> that waits must be allowed in? */
 bool iz_co_shielded(lua_State *L);
+/* Raises the cancellation error in L. */
+int iz_raise_cancelled(lua_State *L);
 /* Notes that a cancel is being raised in L, so that <close> is shielded while it unwinds. */
 void iz_co_unwind(lua_State *L);
 
@@ -122,6 +129,11 @@ bool iz_error_is(lua_State *L, int index);
 /* Pushes the whole report of the error value at index, as script, REPL and server show it: message,
  * the failing line quoted, traceback, spawn chain. Never raises but for memory. */
 void iz_error_report(lua_State *L, int index);
+/* Remembers the text on top of the stack (popped) as the source of chunk `name`, to be quoted. nil
+ * forgets it. */
+void iz_error_source(lua_State *L, const char *name);
+/* The source of a chunk that is in no file: remembered, or embedded. NULL: unknown. */
+const char *iz_error_find_source(lua_State *L, const char *name, size_t *n);
 /* Makes the table on top an error object. */
 void iz_error_mark(lua_State *L);
 /* Lua: iza.error(code, message, retryable?) -> error object. */
