@@ -55,6 +55,7 @@ struct iz_editor {
   iz_buf in; /* bytes of the terminal from in_at on not yet taken */
   size_t in_at;
   bool eof, interrupted, accepted, answered;
+  bool fresh; /* no key of this line has been read */
   iz_buf text; /* of the event, later of the answer */
   size_t cursor;
 };
@@ -125,9 +126,25 @@ static void set_text(iz_editor *ed, const wchar_t *p, size_t n) {
   for (size_t i = 0; i < n; i++) encode(&ed->text, p[i]);
 }
 
+/* Tells libedit a width without the gutter. It asks the terminal itself when a line begins, so it is
+ * told anew after that. */
+static void tell_size(iz_editor *ed) {
+  int columns, rows;
+  wchar_t text[16];
+  iz_terminal_size(&columns, &rows);
+  columns -= ed->screen.gutter;
+  if (columns < 8) columns = 8;
+  swprintf(text, 16, L"%d", columns);
+  ed->lib->el_wset(ed->el, EL_SETTC, L"co", text, NULL);
+  swprintf(text, 16, L"%d", rows < 2 ? 2 : rows);
+  ed->lib->el_wset(ed->el, EL_SETTC, L"li", text, NULL);
+}
+
 static int get_char(EditLine *el, wchar_t *c) {
   (void)el;
   iz_editor *ed = the_editor;
+  if (ed->fresh) tell_size(ed);
+  ed->fresh = false;
   for (;;) {
     if (ed->interrupted) {
       errno = EINTR;
@@ -166,13 +183,9 @@ static unsigned char ask(iz_edit_event event) {
   ed->state = ASKING;
   ed->accepted = ed->answered = false;
   iz_stack_leave(&ed->stack);
-  if (ed->accepted) {
-    ed->lib->el_wpush(ed->el, NEWLINE_KEYS);
-    return CC_NORM;
-  }
-  if (!ed->answered) return CC_NORM;
-  replace_text(ed);
-  return CC_REFRESH;
+  if (ed->answered) replace_text(ed);
+  if (ed->accepted) ed->lib->el_wpush(ed->el, NEWLINE_KEYS);
+  return ed->answered ? CC_REFRESH : CC_NORM;
 }
 
 #define ASK(name, event)                                                                           \
@@ -300,6 +313,12 @@ static const wchar_t *const keys[][2] = {
     {L"\\e[1;3D", L"ed-prev-word"},
 };
 
+static wchar_t *no_prompt(EditLine *el) {
+  static wchar_t empty[] = L"";
+  (void)el;
+  return empty;
+}
+
 /* What libedit may assume of the terminal: see screen.h. */
 static const wchar_t *const abilities[][2] = {
     {L"am", L"no"}, {L"xn", L"no"}, {L"pt", L"no"},     {L"ch", L""},
@@ -311,6 +330,7 @@ static bool configure(iz_editor *ed) {
   bool ok = lib->el_wset(ed->el, EL_EDITOR, L"emacs") == 0 &&
             lib->el_wset(ed->el, EL_HIST, lib->history_w, ed->history) == 0 &&
             lib->el_wset(ed->el, EL_SIGNAL, 0) == 0 &&
+            lib->el_wset(ed->el, EL_PROMPT, no_prompt) == 0 &&
             lib->el_wset(ed->el, EL_GETCFN, get_char) == 0;
   HistEventW ev;
   lib->history_w(ed->history, &ev, H_SETSIZE, 10000);
@@ -325,18 +345,6 @@ static bool configure(iz_editor *ed) {
 }
 
 /* ---- the loop's side ---- */
-
-static void tell_size(iz_editor *ed) {
-  int columns, rows;
-  wchar_t text[16];
-  iz_terminal_size(&columns, &rows);
-  columns -= ed->screen.gutter;
-  if (columns < 8) columns = 8;
-  swprintf(text, 16, L"%d", columns);
-  ed->lib->el_wset(ed->el, EL_SETTC, L"co", text, NULL);
-  swprintf(text, 16, L"%d", rows < 2 ? 2 : rows);
-  ed->lib->el_wset(ed->el, EL_SETTC, L"li", text, NULL);
-}
 
 static void draw(iz_editor *ed) {
   iz_screen_begin(&ed->screen);
@@ -438,8 +446,12 @@ void iz_editor_start(iz_editor *ed, const char *prompt, const char *more, int wi
   }
   snprintf(s->more, sizeof s->more, "%s", more);
   s->gutter = width;
+  int columns, rows;
+  iz_terminal_size(&columns, &rows);
+  ed->fresh = true;
+  fflush(stdout);
+  iz_screen_fresh_row(s, columns);
   iz_hold_begin();
-  tell_size(ed);
   iz_screen_begin(s);
   go_on(ed);
 }
@@ -488,10 +500,9 @@ void iz_editor_reply(iz_editor *ed, const char *text, size_t n, size_t cursor) {
   answer(ed);
 }
 
-void iz_editor_accept(iz_editor *ed) {
-  if (ed->state != ASKING) return;
+void iz_editor_accept(iz_editor *ed, const char *text, size_t n) {
   ed->accepted = true;
-  answer(ed);
+  iz_editor_reply(ed, text, n, n);
 }
 
 void iz_editor_interrupt(iz_editor *ed) {

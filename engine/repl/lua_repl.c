@@ -78,7 +78,8 @@ static int l_read(lua_State *L) {
   lua_Integer width = luaL_checkinteger(L, 4);
   luaL_argcheck(L, width >= 0 && width < 32, 4, "too wide");
   iz_await_check(L);
-  if (!iz_editor_active(b->ed)) iz_editor_start(b->ed, prompt, more, (int)width);
+  if (!iz_editor_active(b->ed) && !iz_editor_has_event(b->ed))
+    iz_editor_start(b->ed, prompt, more, (int)width);
   if (iz_editor_has_event(b->ed)) return read_over(L, LUA_OK, 0);
   b->wait = (iz_wait){.cancel = cancel_read};
   return iz_await(L, &b->wait, read_over, 0);
@@ -94,9 +95,12 @@ static int l_reply(lua_State *L) {
   return 0;
 }
 
-/* editor:accept(): the line is finished; the event "line" follows. */
+/* editor:accept(text?): the line is finished; the event "line" follows. */
 static int l_accept(lua_State *L) {
-  iz_editor_accept(check_box(L)->ed);
+  size_t n = 0;
+  box *b = check_box(L);
+  const char *text = luaL_optlstring(L, 2, NULL, &n);
+  iz_editor_accept(b->ed, text, n);
   return 0;
 }
 
@@ -157,6 +161,8 @@ static int l_spawn(lua_State *L) {
   lua_settop(L, 1);
   iz_fiber *f = iz_fiber_spawn(L, 0, &vm->root, 0);
   f->task.inner = &vm->root;
+  lua_pushliteral(L, ""); /* where it was spawned tells nothing */
+  lua_setiuservalue(L, -2, 2);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_entry);
   return 1;
@@ -172,6 +178,13 @@ static int l_bounded(lua_State *L) {
   if (!me) return luaL_error(L, "only a task can do this");
   iz_fiber *f = iz_fiber_spawn(L, 0, me->inner, 0);
   f->budget = (uint16_t)slices;
+  return 1;
+}
+
+/* held() -> is a line on the screen, so that what is printed is held back? */
+static int l_held(lua_State *L) {
+  lua_pushboolean(L,
+                  open_editor && iz_editor_active(open_editor) && !iz_editor_is_plain(open_editor));
   return 1;
 }
 
@@ -217,15 +230,11 @@ int iz_open_repl(lua_State *L) {
   static const luaL_Reg methods[] = {{"read", l_read},     {"reply", l_reply},
                                      {"accept", l_accept}, {"remember", l_remember},
                                      {"close", l_close},   {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"open", l_open},
-                                       {"spawn", l_spawn},
-                                       {"bounded", l_bounded},
-                                       {"quit", l_quit},
-                                       {"report", l_report},
-                                       {"source", l_source},
-                                       {"memory", l_memory},
-                                       {"find_source", l_find_source},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"open", l_open},     {"spawn", l_spawn},   {"bounded", l_bounded},
+      {"quit", l_quit},     {"held", l_held},     {"report", l_report},
+      {"source", l_source}, {"memory", l_memory}, {"find_source", l_find_source},
+      {NULL, NULL}};
   luaL_newmetatable(L, editor_meta);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");

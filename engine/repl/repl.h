@@ -49,8 +49,8 @@ bool iz_editor_active(const iz_editor *ed);
 
 /* Answers: the text shall be this, with the cursor there (NULL: leave all as it is). */
 void iz_editor_reply(iz_editor *ed, const char *text, size_t n, size_t cursor);
-/* Answers: the line is finished; the event LINE follows. */
-void iz_editor_accept(iz_editor *ed);
+/* Answers: the line is finished, with this text (NULL: as it is); the event LINE follows. */
+void iz_editor_accept(iz_editor *ed, const char *text, size_t n);
 /* Ends the line without a result; the event INTERRUPT follows. */
 void iz_editor_interrupt(iz_editor *ed);
 /* Adds an entry for Ctrl-R to find. False: out of memory. */

@@ -71,6 +71,13 @@ FILE *iz_screen_open(iz_screen *s) {
   return fopencookie(s, "w", io);
 }
 
+void iz_screen_fresh_row(iz_screen *s, int columns) {
+  iz_buf_adds(&s->out, "\033[7m\\\033[0m");
+  for (int i = 1; i < columns; i++) iz_buf_addc(&s->out, ' ');
+  iz_buf_adds(&s->out, "\r\033[K");
+  flush(s);
+}
+
 void iz_screen_begin(iz_screen *s) {
   s->row = 0;
   s->state = PLAIN;

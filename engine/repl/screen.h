@@ -31,6 +31,10 @@ typedef struct iz_screen {
 FILE *iz_screen_open(iz_screen *s);
 /* Writes all of it to the terminal. */
 void iz_screen_write(int fd, const char *p, size_t n);
+/* Goes to the next row unless the cursor stands at the left edge; output that did not end its line
+ * is marked by a reversed backslash. The mark and the blanks behind it fill one row exactly: from
+ * the left edge they stay in it and are erased, from elsewhere they reach into the next. */
+void iz_screen_fresh_row(iz_screen *s, int columns);
 /* Draws the first gutter at the left edge, where the line will begin. */
 void iz_screen_begin(iz_screen *s);
 /* Takes the line off the screen; the cursor is where its first row was. */
