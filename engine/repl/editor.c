@@ -55,7 +55,7 @@ struct iz_editor {
   iz_buf in; /* bytes of the terminal from in_at on not yet taken */
   size_t in_at;
   bool eof, interrupted, accepted, answered;
-  bool fresh; /* no key of this line has been read */
+  bool fresh;  /* no key of this line has been read */
   iz_buf text; /* of the event, later of the answer */
   size_t cursor;
 };
@@ -126,8 +126,8 @@ static void set_text(iz_editor *ed, const wchar_t *p, size_t n) {
   for (size_t i = 0; i < n; i++) encode(&ed->text, p[i]);
 }
 
-/* Tells libedit a width without the gutter. It asks the terminal itself when a line begins, so it is
- * told anew after that. */
+/* Tells libedit a width without the gutter. It asks the terminal itself when a line begins, so it
+ * is told anew after that. */
 static void tell_size(iz_editor *ed) {
   int columns, rows;
   wchar_t text[16];

@@ -44,6 +44,8 @@ void iz_terminal_restore(void) {
 
 void iz_terminal_is_raw(void) {
   if (is_raw || tcgetattr(tty, &raw) != 0) return;
+  raw.c_iflag &=
+      ~(tcflag_t)(ICRNL | INLCR | IXON); /* a paste keeps its line ends; Ctrl-S is a key */
   put_modes(&raw, PASTE_ON);
   is_raw = 1;
 }

@@ -118,6 +118,7 @@ static void slice_over(lua_State *L, lua_Debug *ar) {
   if (!vm->cpu_slices && !f->limit && !f->budget) {
     if (iz_signals_stop_asked() && !iz_co_shielded(L)) {
       iz_task_cancel(&f->task);
+      lua_sethook(L, slice_over, LUA_MASKCOUNT, 1); /* pcall cannot escape it */
       iz_raise_cancelled(L);
     }
     if (f->ticks == LONG_TURN && !vm->patient) report_long_turn(L);

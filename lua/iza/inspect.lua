@@ -1,9 +1,9 @@
 --- Values as text for people: sorted, nested, cut where they grow too long. What the REPL prints.
 ---
---- Short tables stay on one line, longer ones get a line an entry; arrays of scalars fill lines. What
---- is cut: deep nesting, tables with many entries, long strings, and the whole after some thousand
---- values; each cut says how much is missing. Fields are read raw: only __tostring and __name of a
---- metatable are asked.
+--- Short tables stay on one line, longer ones get a line an entry; arrays of scalars fill lines.
+--- What is cut: deep nesting, tables with many entries, long strings, and the whole after some
+--- thousand values; each cut says how much is missing. Fields are read raw: only __tostring and
+--- __name of a metatable are asked.
 local term = require "iza.core.term"
 
 local KEYS = 100000 -- a table with more fields than this is neither counted nor sorted whole

@@ -65,6 +65,7 @@ function Repl:run_entry(text)
   if not f then return complain(task.error("syntax", err)) end
   local ok, results = run(f)
   if not ok or results.n == 0 then return end
+  if results.n == 1 and results[1] == io.stdout then return end -- what io.write returns
   self.session:set("_", results[1])
   run(function() self:show(results) end)
 end

@@ -26,8 +26,8 @@ local function overview()
     lines[#lines + 1] = ("  %-18s %s"):format(c.usage, c.summary)
   end
   lines[#lines + 1] = ""
-  lines[#lines + 1] = "  Tab completes, arrow up and Ctrl-R find earlier entries, Alt-Enter begins a new"
-  lines[#lines + 1] = "  line, Ctrl-C stops the entry, Ctrl-D leaves."
+  lines[#lines + 1] = "  Tab completes, arrow up and Ctrl-R find earlier entries, Alt-Enter begins"
+  lines[#lines + 1] = "  a new line, Ctrl-C stops the entry, Ctrl-D leaves."
   return table.concat(lines, "\n")
 end
 
@@ -177,11 +177,12 @@ commands.tasks = {
     for _, t in ipairs(task.list()) do
       if t.id ~= repl.task.id and t.id ~= me.id then
         local spawned = (t.origin or ""):match "^%s*([^\n]*)" or ""
-        rows[#rows + 1] = {t.id, t.status, t.waits or "", t.at or "", spawned}
+        rows[#rows + 1] = {task = t.id, status = t.status, ["in"] = t.waits or "", at = t.at or "",
+          ["spawned at"] = spawned}
       end
     end
     if #rows == 0 then return "no task is running" end
-    table.sort(rows, function(a, b) return a[1] < b[1] end)
+    table.sort(rows, function(a, b) return a.task < b.task end)
     return term.table(rows, {columns = {"task", "status", "in", "at", "spawned at"}})
   end,
 }

@@ -11,9 +11,10 @@ local source = {}
 ---@param text string
 ---@return boolean
 function source.incomplete(text)
-  if load("return " .. text .. "\n", "=", "t") then return false end
-  local chunk, err = load(text .. "\n", "=", "t")
-  return not chunk and err:find("<eof>'?$") ~= nil
+  local value, first = load("return " .. text .. "\n", "=", "t")
+  local chunk, second = load(text .. "\n", "=", "t")
+  if value or chunk then return false end
+  return first:find "<eof>'?$" ~= nil or second:find "<eof>'?$" ~= nil
 end
 
 -- ---- indentation ----
@@ -40,14 +41,19 @@ end
 ---@return table<integer, boolean> closing the lines that begin by closing what was open
 function source.levels(text)
   local stack, levels, closing = {}, {}, {}
+  local leading -- nothing but closing words so far on this line
   for _, token in ipairs(lexer.tokens(text)) do
     local code = token.kind == "keyword" or token.kind == "symbol"
     local shuts, turn = code and closes[token.text], code and turns[token.text]
-    local first = token.kind ~= "end" and not levels[token.line]
     local outer = stack[#stack]
     if shuts or turn then stack[#stack] = nil end
-    if first then
+    if token.kind ~= "end" and not levels[token.line] then
       levels[token.line], closing[token.line] = level(stack), shuts or turn
+      leading = closing[token.line]
+    elseif leading and shuts then
+      levels[token.line] = level(stack)
+    else
+      leading = false
     end
     if turn then stack[#stack + 1] = outer end
     if code and opens[token.text] then stack[#stack + 1] = token.line end

@@ -1,0 +1,61 @@
+local inspect = iza.inspect
+
+describe("iza.inspect", function()
+  it("sorts fields and shows the sequence first", function()
+    assert.equal('{"x", 2, [1.5] = true, a = 1, b = {}, ["end"] = 0}',
+      inspect({"x", 2, b = {}, a = 1, [1.5] = true, ["end"] = 0}))
+  end)
+
+  it("gives a long table a line an entry and fills lines with scalars", function()
+    assert.equal('{\n  a = {1, 2},\n  b = "xxxxxxxxxx",\n}',
+      inspect({a = {1, 2}, b = ("x"):rep(10)}, {width = 24}))
+    assert.equal("{\n  1, 2, 3,\n  4, 5, 6,\n}", inspect({1, 2, 3, 4, 5, 6}, {width = 12}))
+  end)
+
+  it("ends at cycles and at the depth", function()
+    local t = {1}
+    t.me = t
+    assert.equal("{1, me = <cycle>}", inspect(t))
+    assert.equal("{{{…}}}", inspect({{{{}, 1}}}, {depth = 2}))
+    local deep = {}
+    for _ = 1, 100000 do deep = {deep} end
+    assert.is_truthy(inspect(deep))
+  end)
+
+  it("says how much it cut", function()
+    local list = {}
+    for i = 1, 500 do list[i] = i end
+    assert.is_truthy(inspect(list, {items = 5}):find("5, … 495 more}", 1, true))
+    assert.equal('"xxx" … 7 more bytes', inspect(("x"):rep(10), {chars = 3}))
+    assert.equal('"é" … 2 more bytes', inspect("éé", {chars = 3}))
+    local wide = {}
+    for i = 1, 50 do
+      wide[i] = {}
+      for j = 1, 200 do wide[i][j] = {j} end
+    end
+    assert.is_true(#inspect(wide) < 100000)
+  end)
+
+  it("keeps every digit and every byte", function()
+    assert.equal("0.30000000000000004", inspect(0.1 + 0.2))
+    assert.equal("9007199254740993", inspect((1 << 53) + 1))
+    assert.equal("3.0", inspect(3.0))
+    assert.equal("-math.huge", inspect(-math.huge))
+    assert.equal('"a\\n\\x00\\xffé"', inspect("a\n\0\xffé"))
+    assert.equal("'say \"x\"'", inspect('say "x"'))
+  end)
+
+  it("asks __tostring and __name, nothing else", function()
+    local function boom() error "called" end
+    local loud = setmetatable({1}, {__index = boom, __pairs = boom, __len = boom, __name = "loud"})
+    assert.equal("loud {1}", inspect(loud))
+    assert.equal("error: no such file", inspect(iza.error("ENOENT", "no such file")))
+    assert.equal("point", inspect(setmetatable({}, {__tostring = function() return "point" end})))
+    assert.is_truthy(inspect(setmetatable({}, {__tostring = boom})))
+  end)
+
+  it("has colours only when asked", function()
+    assert.is_nil(inspect({1, "x", a = true}):find "\27")
+    assert.is_truthy(inspect("x", {colour = true}):find "\27%[32m\"x\"\27%[0m")
+  end)
+end)

@@ -1,0 +1,127 @@
+local complete = require "iza.repl.complete"
+local session = require "iza.repl.session"
+local source = require "iza.repl.source"
+
+local function run(s, text) return assert(s:compile(text))() end
+
+describe("an entry", function()
+  it("is unfinished only when more lines could finish it", function()
+    for _, text in ipairs {"for i = 1, 3 do", "f(", "x =", "[[a", "local function f()", "{1,\n"} do
+      assert.is_true(source.incomplete(text), text)
+    end
+    for _, text in ipairs {"x", "1 + 1", "f()", "x x", "'a", "end", "x = 1 -- note", ""} do
+      assert.is_false(source.incomplete(text), text)
+    end
+  end)
+
+  it("finds the end of each top-level declaration", function()
+    local text = [[
+local a, b = f(1)
+(g)(), function() local inner = 1 end local c <const>, d = 5 x = 2 local function h() local q end
+do local k end local t = {1, [2] = function() end} .. "x" ::l:: local e local r <close> = nil
+local s = "local z" -- local y
+if a then local n end repeat local m until m local u = -#t // 2 and not b or t.x:y "z" {1}
+return a]]
+    local marked = source.after_locals(text, function(names)
+      return "<" .. table.concat(names, " ") .. ">"
+    end)
+    assert.equal([[
+local a, b = f(1)
+(g)(), function() local inner = 1 end<a b> local c <const>, d = 5<c d> x = 2 ]]
+      .. [[local function h() local q end<h>
+do local k end local t = {1, [2] = function() end} .. "x"<t> ::l:: local e<e> local r <close> = nil
+local s = "local z"<s> -- local y
+if a then local n end repeat local m until m ]]
+      .. [[local u = -#t // 2 and not b or t.x:y "z" {1}<u>
+return a]], marked)
+  end)
+
+  it("indents by what is open on earlier lines", function()
+    local levels, following =
+      source.levels "foo(function()\nif x then\ny()\nelse\nz{\n1\n}\nend\nend)"
+    assert.same({0, 1, 2, 1, 2, 3, 2, 1, 0}, levels)
+    assert.equal(0, following)
+    assert.equal(1, (select(2, source.levels "foo({function()")))
+  end)
+end)
+
+describe("a session", function()
+  it("shares a local between entries and closures", function()
+    local s = session.new()
+    run(s, "local n, f = 1; local function inc() n = n + 1 return n end")
+    assert.equal(2, run(s, "inc()"))
+    run(s, "n = 10")
+    assert.equal(11, run(s, "inc()"))
+    assert.equal(11, run(s, "n"))
+    assert.equal(11, (s:get "n"))
+    assert.is_nil(rawget(_G, "n"))
+  end)
+
+  it("makes a new variable of a second declaration", function()
+    local s = session.new()
+    run(s, "local n = 1; local function get() return n end")
+    run(s, "local n = n + 1")
+    assert.equal(2, run(s, "n"))
+    assert.equal(1, run(s, "get()"))
+  end)
+
+  it("keeps what was declared before an error", function()
+    local s = session.new()
+    assert.is_false(pcall(assert(s:compile "local a = 1 error 'x' local b = 2")))
+    assert.equal(1, run(s, "a"))
+    assert.is_nil(run(s, "b"))
+  end)
+
+  it("keeps constants, and many variables", function()
+    local s = session.new()
+    run(s, "local c <const> = 7")
+    assert.equal(7, run(s, "c"))
+    for i = 1, 400 do run(s, ("local v%d = %d"):format(i, i)) end
+    assert.equal(401, run(s, "v1 + v400"))
+  end)
+
+  it("names the entry and the line of an error", function()
+    local s = session.new()
+    local _, err = s:compile "x\nx x"
+    assert.equal("entry 1:2: syntax error near 'x'", err)
+    local ok, message = pcall(assert(s:compile "local a = 1\n\nerror 'boom'"))
+    assert.is_false(ok)
+    assert.equal("entry 2:3: boom", message)
+  end)
+end)
+
+describe("completion", function()
+  local s = session.new()
+  local function at(text)
+    local word, list, best = complete.at(s, text)
+    return list, best, word
+  end
+
+  it("knows globals, locals, fields, methods and modules", function()
+    run(s, "local greeting = {hello = 1, help = function() end}")
+    assert.same({"greeting"}, (at "x = greet"))
+    assert.same({"hello", "help"}, (at "greeting.he"))
+    assert.same({"help"}, (at "greeting:"))
+    assert.same({"upper"}, (at "('x'):upp"))
+    assert.same({"string"}, (at "str"))
+    assert.same({"encode"}, (at "iza.json.en"))
+    assert.same({"json"}, (at "iza.js"))
+    assert.same({"iza.inspect"}, (at "require 'iza.insp"))
+    assert.same({"/etc/hosts"}, (at "io.open('/etc/hosts"))
+    assert.same({}, (at "nothing.at.all."))
+  end)
+
+  it("finds the methods of C objects", function()
+    run(s, "local job = iza.spawn(function() end)")
+    assert.same({"cancel", "join"}, (at "job:"))
+  end)
+
+  it("calls no metamethod to list, and gives up on one that does not return", function()
+    run(s, [[local bad = setmetatable({own = 1}, {__index = function() while true do end end,
+      __pairs = function() error "called" end})]])
+    assert.same({"own"}, (at "bad.o"))
+    assert.same({}, (at "bad.x.y"))
+    run(s, [[local slow = setmetatable({}, {__index = function() iza.sleep(1000) end})]])
+    assert.same({}, (at "slow.x.y"))
+  end)
+end)
