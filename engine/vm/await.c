@@ -17,23 +17,33 @@ iz_loop *iz_lua_loop(lua_State *L) {
 
 /* ---- what stands in the way ---- */
 
-/* Looks the function on top of the stack up in the loaded libraries; replaces it by "table.sort" or
- * the like, or by nil. */
+/* Is the function at fn a field of the table on top of the stack, the library `lib`? Then its name,
+ * "table.sort", takes the place of the function and all above it. */
+static bool name_in_library(lua_State *L, int fn, const char *lib) {
+  if (!lua_istable(L, -1)) return false;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, fn)) continue;
+    bool global = !strcmp(lib, "_G");
+    lua_pushfstring(L, "%s%s%s", global ? "" : lib, global ? "" : ".", lua_tostring(L, -2));
+    lua_replace(L, fn);
+    lua_settop(L, fn);
+    return true;
+  }
+  return false;
+}
+
+/* Looks the function on top of the stack up in the loaded libraries, Lua's own first; replaces it
+ * by its name or by nil. */
 static void name_function(lua_State *L) {
+  static const char *const own[] = {"_G", "table", "string", "coroutine", "utf8", "io", "os"};
   int fn = lua_gettop(L);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  for (lua_pushnil(L); lua_next(L, fn + 1); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING || !lua_istable(L, -1)) continue;
-    for (lua_pushnil(L); lua_next(L, fn + 3); lua_pop(L, 1)) {
-      if (lua_type(L, -2) != LUA_TSTRING || !lua_rawequal(L, -1, fn)) continue;
-      const char *lib = lua_tostring(L, fn + 2), *name = lua_tostring(L, fn + 4);
-      bool global = !strcmp(lib, "_G");
-      lua_pushfstring(L, "%s%s%s", global ? "" : lib, global ? "" : ".", name);
-      lua_replace(L, fn);
-      lua_settop(L, fn);
-      return;
-    }
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++, lua_pop(L, 1)) {
+    lua_getfield(L, fn + 1, own[i]);
+    if (name_in_library(L, fn, own[i])) return;
   }
+  for (lua_pushnil(L); lua_next(L, fn + 1); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING && name_in_library(L, fn, lua_tostring(L, -2))) return;
   lua_pushnil(L);
   lua_replace(L, fn);
   lua_settop(L, fn);

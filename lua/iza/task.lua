@@ -79,11 +79,27 @@ local function wake_all(waiters)
   while waiters.first <= waiters.last do wake(waiters) end
 end
 
-local leaving = {__close = function(entry) entry.gone = true end}
+--- Forgets those at both ends who have left: a receiver that times out again and again leaves
+--- nothing behind.
+local function trim(waiters)
+  while waiters.first <= waiters.last and waiters[waiters.last].gone do
+    waiters[waiters.last] = nil
+    waiters.last = waiters.last - 1
+  end
+  while waiters.first <= waiters.last and waiters[waiters.first].gone do
+    waiters[waiters.first] = nil
+    waiters.first = waiters.first + 1
+  end
+end
+
+local leaving = {__close = function(entry)
+  entry.gone = true
+  for _, waiters in ipairs(entry.queues) do trim(waiters) end
+end}
 
 --- Parks the running task in all the queues until one wakes it or the time is up.
 local function wait_in(queues, seconds)
-  local entry <close> = setmetatable({task = core.current()}, leaving)
+  local entry <close> = setmetatable({task = core.current(), queues = queues}, leaving)
   for _, waiters in ipairs(queues) do
     waiters.last = waiters.last + 1
     waiters[waiters.last] = entry
