@@ -89,8 +89,12 @@ local function exec(opts)
     opts.timeout)
   if not p then return nil, err end
   if type(input) == "string" then
-    core.write(p, input)
+    local ok, why = core.write(p, input)
     core.end_input(p)
+    if not ok then
+      core.close(p)
+      return nil, why
+    end
   end
   if stream then return p end
   local running <close> = p

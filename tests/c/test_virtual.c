@@ -1,55 +1,19 @@
 /* test_virtual.c -- the scheduler, child processes and files under virtual time: sleeps pass at
  * once, and time stands still while work outside the loop is under way. */
+#include "run_script.h"
+
 #include "base/clock.h"
-#include "loop/pool.h"
-#include "vm/modules.h"
-#include "vm/vm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <lauxlib.h>
-#include <stdio.h>
-#include <string.h>
-
-static char failure[2000];
-
-static int start(lua_State *L) {
-  iz_modules_open(L);
-  if (luaL_loadstring(L, lua_touserdata(L, 1)) != LUA_OK) return lua_error(L);
-  iz_fiber_spawn(L, 0, &iz_vm_of(L)->root, 0);
-  return 1;
-}
-
-static int take_result(lua_State *L) {
-  iz_fiber *f = iz_check_fiber(L, 1);
-  if (!f->failed) return 0;
-  iz_fiber_push_error(L, f);
-  iz_error_report(L, -1);
-  snprintf(failure, sizeof failure, "%s", lua_tostring(L, -1));
-  return 0;
-}
 
 static void run(const char *code) {
-  failure[0] = 0;
   iz_clock_virtual(1000 * IZ_SEC);
-  iz_loop *loop = iz_loop_new(NULL);
-  iz_vm *vm = iz_vm_new(loop, 0);
-  lua_State *L = vm->L;
-  lua_pushcfunction(L, start);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)code);
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK) fail_msg("%s", lua_tostring(L, -1));
-  iz_loop_run(loop);
-  lua_pushcfunction(L, take_result);
-  lua_insert(L, -2);
-  assert_int_equal(lua_pcall(L, 1, 0, 0), LUA_OK);
-  iz_pool_stop();
-  iz_vm_free(vm);
-  for (int i = 0; i < 2; i++) iz_loop_turn(loop, false);
-  iz_loop_free(loop);
+  run_script("", code, 0);
   iz_clock_real();
-  if (failure[0]) fail_msg("%s", failure);
+  if (script_failure[0]) fail_msg("%s", script_failure);
 }
 
 static void test_a_month_passes_at_once(void **state) {

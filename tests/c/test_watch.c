@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LONG_QUIET (150 * IZ_MS) /* a busy machine must not cut a save in two */
+#define LONG_QUIET (100 * IZ_MS) /* a busy machine must not cut a save in two */
 
 static iz_loop *loop;
 static char top[64];
