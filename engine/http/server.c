@@ -316,6 +316,7 @@ void iz_http_stop(iz_http_server *s, int64_t drain_ns) {
     s->stopping = true;
   }
   close_all(s, true);
+  if (s->stopped) return; /* with the last idle connection all was over */
   if (!iz_timer_start(s->loop, &s->cut, drain_ns, cut_off)) close_all(s, false);
   check_ended(s);
 }

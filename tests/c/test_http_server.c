@@ -536,6 +536,27 @@ static void test_drain(void **state) {
   close(idle), close(busy), close(stuck);
 }
 
+/* An answered connection is idle again: stopping closes it, and nothing is left to wait for. */
+static void test_stop_closes_what_is_kept_alive(void **state) {
+  (void)state;
+  listen_with(virtual_clock);
+  int fd = dial();
+  bool closed;
+  say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
+  hear(fd, &closed);
+  assert_false(closed);
+  iz_http_stop(server, 5 * IZ_SEC);
+  turns(3);
+  assert_true(stopped);
+  hear(fd, &closed);
+  assert_true(closed);
+  close(fd);
+  iz_http_server_free(server);
+  server = NULL;
+  iz_clock_advance(6 * IZ_SEC); /* a timer left behind would fire into freed memory */
+  turns(3);
+}
+
 static void on_unix(iz_http_options *o) {
   static char path[64];
   snprintf(path, sizeof path, "unix:/tmp/iz-test-%d.sock", (int)getpid());
@@ -624,6 +645,7 @@ int main(void) {
       TEST(test_listed_hosts_are_served),
       TEST(test_access_log),
       TEST(test_drain),
+      TEST(test_stop_closes_what_is_kept_alive),
       TEST(test_bind_errors_say_what_to_do),
       TEST(test_unix_socket),
       TEST(test_sse_form),
