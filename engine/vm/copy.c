@@ -150,8 +150,8 @@ static void copy_table(walk *w) {
       }
       continue;
     }
-    if (!push_scalar(from, -2, to))
-      refuse(w, "uncopyable", "a table's key that is no string or number");
+    if (lua_islightuserdata(from, -2) || !push_scalar(from, -2, to))
+      refuse(w, "uncopyable", "a table's key that is no string, number or boolean");
     if (push_scalar(from, -1, to)) {
       lua_rawset(to, -3);
       lua_pop(from, 1);
