@@ -1,10 +1,8 @@
 --- Hot reload: a file's value that follows its edits while the program serves.
 ---
 --- A changed file is compiled and run aside. If that fails, the old value serves on and the error
---- is
---- shown with its line; else the new value takes over at once: new work takes it, work that runs
---- keeps
---- the functions it holds. State that must survive is named with iza.hot{name=, keep=}.
+--- is shown with its line; else the new value takes over at once: new work takes it, work that runs
+--- keeps the functions it holds. State that must survive is named with iza.hot{name=, keep=}.
 
 local task = require "iza.core.task"
 local fail = require "iza.fail"
@@ -44,16 +42,26 @@ local function register(_, registration)
   return entry.keep
 end
 
--- New code accepts the state first: if it cannot, nothing has changed yet.
-local function commit(stage)
+local function failed(what, self, err)
+  _G.iza.log.error(what, {file = self.path, error = task.report(err)})
+end
+
+-- New code accepts the state while the old still serves: if it cannot, nothing has changed yet.
+local function accept(stage)
   for name, entry in pairs(stage) do
     local old = living[name]
     if old and entry.accept then entry.accept(old.keep) end
   end
+end
+
+local function commit(self, stage)
   for name, entry in pairs(stage) do
     local old = living[name]
     living[name] = entry
-    if old and old.dispose then old.dispose(old.keep) end
+    if old and old.dispose then
+      local ok, err = pcall(old.dispose, old.keep)
+      if not ok then failed("dispose of the replaced version failed", self, err) end
+    end
   end
 end
 
@@ -65,6 +73,7 @@ local function load_aside(self)
   local _ <close> = setmetatable({}, {__close = function() staged[me] = nil end})
   local value = chunk(self.path)
   if self.check then self.check(value) end
+  accept(stage)
   return value, stage
 end
 
@@ -79,10 +88,13 @@ function File:reload()
     self.error = value
     return nil, value
   end
-  commit(stage)
+  commit(self, stage)
   self.value, self.error = value, nil
   self.version = self.version + 1
-  if self.on_change then self.on_change(value) end
+  if self.on_change then
+    ok, value = pcall(self.on_change, value)
+    if not ok then failed("on_change failed", self, value) end
+  end
   return true
 end
 
@@ -98,15 +110,13 @@ function File:fn(name)
   end
 end
 
+-- A file that is removed stays as it was last; a moved editor's save is an event like any other.
 local function follow(self, watch)
-  local open <close> = watch -- luacheck: ignore
+  local _ <close> = watch
   for event in watch do
     local ok, err = true, nil
     if event.kind ~= "removed" then ok, err = self:reload() end
-    if not ok then
-      _G.iza.log.error("edit not taken, the old version serves on",
-        {file = self.path, error = task.report(err)})
-    end
+    if not ok then failed("edit not taken, the old version serves on", self, err) end
   end
 end
 
@@ -119,22 +129,23 @@ end
 ---@field watch? boolean false: only reload() takes edits
 ---@param options? iza.HotOptions
 ---@return iza.HotFile?
----@return iza.Error? err the first load failed
+---@return iza.Error? err the first load failed, or the file cannot be watched
 function hot.file(path, options)
   options = options or {}
   local self = setmetatable({path = path, version = 0, check = options.check,
     on_change = options.on_change}, File)
-  local watch, err, ok
+  local watch
   if options.watch ~= false then -- before the first load, so that no edit falls between
-    watch, err = _G.iza.fs.watch(path)
-    if not watch then return nil, err end
+    local why
+    watch, why = _G.iza.fs.watch(path)
+    if not watch then return nil, why end
   end
-  ok, err = self:reload()
+  local ok, err = self:reload()
   if not ok then
     if watch then watch:close() end
     return fail(err.code or "error", "%s", task.report(err))
   end
-  if watch then self.follower = task.daemon(function() follow(self, watch) end) end
+  if watch then self.follower = task.daemon(follow, self, watch) end
   return self
 end
 
@@ -146,7 +157,6 @@ File.__close = File.close
 
 --- iza.hot{name=, keep=, dispose=, accept=} inside a hot file: names a table that outlives its
 --- versions. `keep` is used the first time; later versions get the kept one. dispose(state) runs
---- when
---- the version is replaced, accept(state) of a new version before it takes over.
+--- when the version is replaced, accept(state) of a new version before it takes over.
 --- Example: `local seen = iza.hot{name = "greeter.seen", keep = {}}`
 return setmetatable(hot, {__call = register})
