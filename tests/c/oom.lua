@@ -2,9 +2,8 @@
 --- allocation fails. Returns a function that runs all parts, each protected, and returns a list of
 --- "part: error". A part checks what it gets back: wrong data is a failure whatever the memory.
 ---
---- From C: oom.send(port, bytes) -> fd, oom.recv(fd) -> text, nil at the end, false when nothing
---- has
---- come yet, oom.close(fd), oom.dir (a folder of its own).
+--- From C: oom.send(port, bytes) -> fd; oom.recv(fd) -> text, nil at the end, false when nothing has
+--- come yet; oom.close(fd); oom.dir, a folder of its own.
 local oom = ...
 local iza, dir = iza, oom.dir
 
