@@ -260,15 +260,18 @@ static void add_field(lua_State *L, luaL_Buffer *b, int index, const char *field
 void iz_error_report(lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 12, NULL);
-  if (!iz_error_is(L, index)) {
+  bool object = iz_error_is(L, index);
+  const char *trace = NULL, *message;
+  if (object) {
+    lua_getfield(L, index, "trace");
+    trace = lua_tostring(L, -1);
+    lua_getfield(L, index, "message");
+  } else {
+    lua_pushnil(L);
     luaL_tolstring(L, index, NULL);
-    return;
   }
+  message = lua_tostring(L, -1);
   char file[512];
-  lua_getfield(L, index, "trace");
-  const char *trace = lua_tostring(L, -1);
-  lua_getfield(L, index, "message");
-  const char *message = lua_tostring(L, -1);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   luaL_addstring(&b, message ? message : "(no message)");
@@ -276,8 +279,10 @@ void iz_error_report(lua_State *L, int index) {
   int line = message ? find_site(message, file, sizeof file) : 0;
   if (!line && trace) line = find_site(trace, file, sizeof file);
   if (line) add_quote(&b, file, line);
-  add_field(L, &b, index, "trace", "\nstack:");
-  add_field(L, &b, index, "origin", "\nspawned at:\n");
+  if (object) {
+    add_field(L, &b, index, "trace", "\nstack:");
+    add_field(L, &b, index, "origin", "\nspawned at:\n");
+  }
   luaL_pushresult(&b);
   lua_replace(L, -3);
   lua_pop(L, 1);

@@ -1,0 +1,173 @@
+-- errors_spec.lua -- what people see when something fails, against golden files.
+--
+-- tests/e2e/golden/NAME.txt holds the whole text; the sandbox's folder is written DIR, the program's
+-- own library files LIB:N, request ids ID. GOLDEN=write writes them anew: read the difference.
+local p = require "e2e.iza_process"
+
+local GOLDEN = "tests/e2e/golden/"
+
+local dir
+setup(function()
+  dir = p.sandbox()
+end)
+teardown(function() p.remove(dir) end)
+
+local function plain(s) return (s:gsub("%p", "%%%0")) end
+
+local function neutral(text)
+  text = text:gsub(plain(dir) .. "/", ""):gsub(plain(dir), "DIR")
+  text = text:gsub("[%w_/.]*lua/(iza/[%w_/]+%.lua):%d+", "%1:N")
+  text = text:gsub("request [%x%-]+ ", "request ID "):gsub('"id":"[%x%-]+"', '"id":"ID"')
+  text = text:gsub("%d%d%d%d%-%d%d%-%d%dT[%d:.]+Z", "TIME")
+  return text
+end
+
+local function golden(name, text)
+  local path = GOLDEN .. name .. ".txt"
+  text = neutral(text)
+  if os.getenv "GOLDEN" == "write" then p.write(path, text) end
+  local f <close> = assert(io.open(path, "rb"))
+  assert.equal(f:read "a", text)
+end
+
+-- Runs files[1] in the sandbox and compares what it writes on stderr.
+local function fails(name, files)
+  for file, text in pairs(files) do p.write(dir .. "/" .. file, text) end
+  local _, err, status = p.sh(dir, dir, "iza main.lua")
+  assert.equal(1, status)
+  golden(name, err)
+  return err
+end
+
+local DEEP = [[
+local function third()
+  local t = {}
+  return t.price.amount
+end
+
+local function second()
+  iza.spawn(third):join()
+end
+
+local function first()
+  iza.spawn(second):join()
+end
+
+iza.spawn(first):join()
+]]
+
+describe("an error report", function()
+  it("shows each file and line, the line itself and the spawn chain, three tasks deep", function()
+    local err = fails("three_tasks", {["main.lua"] = DEEP})
+    assert.matches("main.lua:3:", err, 1, true)
+    assert.matches("3 |   return t.price.amount", err, 1, true)
+    for _, line in ipairs{7, 11, 14} do assert.matches("main.lua:" .. line, err, 1, true) end
+  end)
+
+  it("has the same form from -e", function()
+    local _, err, status = p.sh(dir, dir, 'iza -e "$(cat main.lua)"')
+    assert.equal(1, status)
+    golden("command_line", err)
+  end)
+
+  it("goes through coroutine.wrap", function()
+    fails("coroutine", {["main.lua"] = [[
+local function inner() error("in the coroutine") end
+local step = coroutine.wrap(function()
+  coroutine.yield(1)
+  inner()
+end)
+step()
+step()
+]]})
+  end)
+
+  it("names the lines of a required module", function()
+    fails("module", {["main.lua"] = "local m = require 'helper'\nm.check(nil)\n", ["helper.lua"] = [[
+local M = {}
+function M.check(order)
+  return order.id
+end
+return M
+]]})
+  end)
+
+  it("names the line of a module that fails while it loads, and of one that does not compile",
+    function()
+      fails("module_load", {["main.lua"] = "require 'broken'\n",
+        ["broken.lua"] = "local x = 1\nerror('not today')\n"})
+      fails("module_syntax", {["main.lua"] = "require 'wrong'\n",
+        ["wrong.lua"] = "local x = 1\nlocal y = = 2\n"})
+    end)
+
+  it("names the line of a script that does not compile", function()
+    fails("syntax", {["main.lua"] = "print 'never'\nif true the\nend\n"})
+  end)
+
+  it("crosses out of an isolate", function()
+    fails("isolate", {["main.lua"] = [[
+local box <close> = iza.isolate{file = "box.lua"}
+box:call("work", {})
+]], ["box.lua"] = [[
+local M = {}
+local function deep(order) return order.items[1] end
+function M.work(order)
+  return deep(order)
+end
+return M
+]]})
+  end)
+
+  it("shows error objects with their message, from where they were raised", function()
+    fails("error_object", {["main.lua"] = [[
+local function save() return nil, iza.error("not_found", "there is no order 7") end
+local function work()
+  local ok, err = save()
+  if not ok then error(err) end
+end
+iza.spawn(work):join()
+]]})
+  end)
+
+  it("shows errors that are no strings", function()
+    fails("no_string", {["main.lua"] = "local function f() error(42) end\nf()\n"})
+    fails("nil_error", {["main.lua"] = "local function f() error() end\nf()\n"})
+    fails("table_error", {["main.lua"] = [[
+error(setmetatable({}, {__tostring = function() return "a table of ours" end}))
+]]})
+  end)
+
+  it("shows an error in a hot file, before and after an edit", function()
+    fails("hot", {["rules.lua"] = "return {score = function(lead) return lead.spend / 2 end}\n",
+      ["main.lua"] = [[
+local rules = assert(iza.hot.file("rules.lua", {watch = false}))
+local f = assert(io.open("rules.lua", "w"))
+f:write("local M = {}\n\nfunction M.score(lead)\n  return lead.spend.amount\nend\n\nreturn M\n")
+f:close()
+assert(rules:reload())
+rules:fn "score" {spend = nil}
+]]})
+    fails("hot_broken", {["rules.lua"] = "return 1\n", ["main.lua"] = [[
+local rules = assert(iza.hot.file("rules.lua", {watch = false}))
+local f = assert(io.open("rules.lua", "w"))
+f:write("return {\n  score = = 2,\n}\n")
+f:close()
+assert(rules:reload())
+]]})
+  end)
+
+  it("is what a server logs, and in develop mode answers", function()
+    p.write(dir .. "/main.lua", [[
+local function price(order) return order.items.count end
+local function handler() return iza.spawn(function() return price{} end):join() end
+local s = assert(iza.http.serve{port = 0, develop = true, routes = {["GET /"] = handler}})
+local r = iza.exec{"curl", "-s", "-m", "5", s.url .. "/"}
+io.stdout:write(r.stdout, "\n")
+s:stop{drain = 0}
+]])
+    local out, err, status = p.sh(dir, dir, "iza main.lua")
+    assert.equal(0, status)
+    golden("server_log", err)
+    golden("server_answer", iza.json.decode(out).error.message .. "\n")
+  end)
+end)
