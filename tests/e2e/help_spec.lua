@@ -61,6 +61,22 @@ local function run_page(dir, page)
   end
 end
 
+-- Until the server is ready; the log of an earlier one must be gone.
+local READY = "for i in $(seq 100); do grep -q '^9 ready' log && break; sleep 0.1; done"
+
+-- The shell command that tries an example: servers are ended again, the REPL gets a terminal.
+local function command_of(verb, example)
+  if verb == "start" then
+    return ("rm -f log; touch log; %s >log & %s; grep '^9 ready' log; iza stop %s; wait"):format(
+      example, READY, example:match "%-%-data %S+" or "")
+  end
+  if verb == "status" or verb == "stop" then
+    return ("rm -f log; touch log; iza start >log & %s; %s; iza stop; wait"):format(READY, example)
+  end
+  if verb == "repl" then return ("echo ':quit' | script -qec '%s' /dev/null"):format(example) end
+  return example
+end
+
 describe("help", function()
   local dir
   before_each(function() dir = process.sandbox() end)
@@ -88,17 +104,8 @@ describe("help", function()
       assert.is_table(examples)
       process.sh(dir, dir, "iza new shop")
       process.write(dir .. "/shop/iza.lua", "return {port = 0}\n")
-      local serves = name == "start" or name == "status" or name == "stop"
       for _, example in ipairs(examples) do
-        local command = example
-        if name == "start" then
-          command = example .. " >log & iza status >/dev/null || true\nfor i in $(seq 100); do "
-            .. "grep -q '^9 ready' log && break; sleep 0.1; done; grep '^9 ready' log; "
-            .. "iza stop " .. (example:match "%-%-data %S+" or "") .. "; wait"
-        elseif serves then
-          command = "iza start >log & for i in $(seq 100); do grep -q '^9 ready' log && break; "
-            .. "sleep 0.1; done; " .. example .. "; iza stop; wait"
-        end
+        local command = command_of(name, example)
         local out, err, code = process.sh(dir, dir .. "/shop", command)
         assert(code == 0, ("`%s` ended with %s: %s%s"):format(example, code, out, err))
       end
