@@ -67,6 +67,8 @@ static int load_code(lua_State *L, void *ctx) {
   set_arg(L, c);
   iz_project_open(L, ".");
   iz_modules_add_dir(L, ".");
+  lua_pushstring(L, code);
+  iz_error_source(L, "(command line)"); /* its lines are quoted like a file's */
   if (luaL_loadbufferx(L, code, strlen(code), "=(command line)", "t") != LUA_OK)
     return lua_error(L);
   return push_rest(L, c);

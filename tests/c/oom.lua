@@ -2,8 +2,8 @@
 --- allocation fails. Returns a function that runs all parts, each protected, and returns a list of
 --- "part: error". A part checks what it gets back: wrong data is a failure whatever the memory.
 ---
---- From C: oom.send(port, bytes) -> fd; oom.recv(fd) -> text, nil at the end, false when nothing has
---- come yet; oom.close(fd); oom.dir, a folder of its own.
+--- From C: oom.send(port, bytes) -> fd; oom.recv(fd) -> text, nil at the end, false when nothing
+--- came yet; oom.close(fd); oom.dir, a folder of its own.
 local oom = ...
 local iza, dir = iza, oom.dir
 
@@ -177,6 +177,18 @@ function parts.server()
   expect("200", ask(s.port, "GET /file" .. tail .. "\r\n"))
   expect("500", ask(s.port, "GET /fail" .. tail .. "\r\n"))
   expect("400", ask(s.port, "nonsense\r\n\r\n"))
+end
+
+function parts.client()
+  local s = need(iza.http.serve{host = "127.0.0.1", port = 0, routes = {
+    ["GET /json"] = function() return {json = {n = 7}} end,
+    ["POST /echo"] = function(req) return {text = need(req:text())} end,
+  }})
+  local _ <close> = setmetatable({}, {__close = function() s:stop{drain = 0} end})
+  local r = need(iza.http.get(s.url .. "/json", {timeout = 5, retry = 0}))
+  if r.status == 200 then same(7, need(r:json()).n) end -- the server may be the one without memory
+  r = need(iza.http.post(s.url .. "/echo", {body = "abc", timeout = 5, retry = 0}))
+  if r.status == 200 then same("abc", r.body) end
 end
 
 function parts.isolate()

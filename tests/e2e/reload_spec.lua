@@ -41,7 +41,8 @@ describe("a server over a hot file", function()
           local r, err = iza.http.get(server.url .. "/")
           asked = asked + 1
           local n = r and r.status == 200 and r:json().n
-          if not n or n < last then failed[#failed + 1] = tostring(err or r.status) else last = n end
+          if not n or n < last then failed[#failed + 1] = tostring(err or r.status) end
+          last = n or last
         end
         return last
       end
