@@ -72,6 +72,7 @@ static int on_timeout(CURLM *m, long ms, void *arg) {
   return 0;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static size_t drop(char *p, size_t size, size_t n, void *arg) {
   (void)p, (void)arg;
   return size * n;
