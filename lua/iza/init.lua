@@ -109,6 +109,11 @@ function iza.error(code, message, retryable) end
 function iza.report(err) end
 
 local task = require "iza.task"
+--- The tasks that live in this state.
+--- Example: `for _, t in ipairs(iza.list()) do print(t.id, t.status) end`
+---@return iza.Task[]
+function iza.list() end
+
 iza.all = task.all
 iza.race = task.race
 iza.timeout = task.timeout

@@ -88,7 +88,7 @@ describe("tests/run.sh", function()
   end)
 
   it("counts a program that cannot run as a failure", function()
-    local env = { ONLY = "test_loop", B = "/nonexistent" }
+    local env = { ONLY = "test_kernel", B = "/nonexistent" }
     local status, out = run { "tests/run.sh", "c", env = env }
     assert.are.equal(1, status)
     assert.are.equal("0 passed, 1 failed", total(out))
