@@ -9,7 +9,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -363,10 +362,28 @@ static bool set_fields(iz_transfer *t, const iz_request *rq, iz_err *err) {
   return ok || iz_fail_oom(err);
 }
 
-bool iz_url_check(const iz_curl *curl, const char *url, char **full, char **key, bool *numeric,
-                  iz_err *err) {
+/* How long "http://name:port" is at the front of a URL that needs no closer look: no user, no
+ * brackets, nothing to be encoded. 0: libcurl must judge it. */
+static size_t plain_origin(const char *url) {
+  size_t n = 0;
+  if (!strncasecmp(url, "http://", 7)) n = 7;
+  if (!strncasecmp(url, "https://", 8)) n = 8;
+  if (!n) return 0;
+  size_t name = n;
+  while (isalnum((unsigned char)url[n]) || url[n] == '.' || url[n] == '-') n++;
+  if (n == name) return 0;
+  if (url[n] == ':' && isdigit((unsigned char)url[n + 1]))
+    for (n++; isdigit((unsigned char)url[n]);) n++;
+  if (url[n] != '/' && url[n] != '?' && url[n] != 0) return 0;
+  for (const char *p = url + n; *p; p++)
+    if (*p <= ' ' || *p > '~' || strchr("#\\\"<>^`{|}", *p)) return 0;
+  return n;
+}
+
+/* The same for every other URL, which libcurl takes apart and writes anew. */
+static bool judge_url(const iz_curl *curl, const char *url, iz_buf *full, iz_buf *origin,
+                      iz_err *err) {
   char *scheme = NULL, *name = NULL, *port = NULL, *text = NULL;
-  bool ok = false;
   CURLU *u = curl->url();
   if (!u) return iz_fail_oom(err);
   CURLUcode code = curl->url_set(u, CURLUPART_URL, url, CURLU_URLENCODE);
@@ -375,33 +392,44 @@ bool iz_url_check(const iz_curl *curl, const char *url, char **full, char **key,
   if (!code) code = curl->url_get(u, CURLUPART_HOST, &name, 0);
   if (!code) code = curl->url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
   if (!code) code = curl->url_get(u, CURLUPART_URL, &text, 0);
-  if (code == CURLUE_OUT_OF_MEMORY) {
+  bool ok = false;
+  if (code == CURLUE_OUT_OF_MEMORY)
     iz_fail_oom(err);
-  } else if (code) {
+  else if (code)
     iz_fail(err, "invalid", "bad URL: %s", curl->url_strerror(code));
-  } else if (strcmp(scheme, "http") && strcmp(scheme, "https")) {
+  else if (strcmp(scheme, "http") && strcmp(scheme, "https"))
     iz_fail(err, "invalid", "bad URL: the scheme %.20s is not http or https", scheme);
-  } else {
-    struct in_addr v4;
-    *numeric = name[0] == '[' || inet_pton(AF_INET, name, &v4) == 1;
-    for (char *p = name; *p; p++) *p = (char)tolower((unsigned char)*p);
-    iz_buf b = {0};
-    iz_buf_addf(&b, "%s://%s:%s", scheme, name, port);
-    *key = iz_buf_cstr(&b);
-    *full = iz_strdup(text);
-    ok = *key && *full;
-    if (!ok) {
-      iz_buf_free(&b);
-      iz_free(*full);
-      iz_fail_oom(err);
-    }
-  }
+  else
+    ok = iz_buf_adds(full, text) && iz_buf_addf(origin, "%s://%s:%s", scheme, name, port);
+  if (!ok && !code && !err->code[0]) iz_fail_oom(err);
   curl->free(scheme);
   curl->free(name);
   curl->free(port);
   curl->free(text);
   curl->url_cleanup(u);
   return ok;
+}
+
+bool iz_url_check(const iz_curl *curl, const char *url, char **full, char **key, bool *numeric,
+                  iz_err *err) {
+  iz_buf text = {0}, origin = {0};
+  size_t n = plain_origin(url);
+  iz_err why = {0};
+  bool ok = n ? iz_buf_adds(&text, url) && iz_buf_add(&origin, url, n)
+              : judge_url(curl, url, &text, &origin, &why);
+  *full = ok ? iz_buf_cstr(&text) : NULL;
+  *key = ok ? iz_buf_cstr(&origin) : NULL;
+  if (!*full || !*key) {
+    iz_buf_free(&text);
+    iz_buf_free(&origin);
+    if (!why.code[0]) iz_fail_oom(&why);
+    if (err) *err = why;
+    return false;
+  }
+  for (char *p = *key; *p; p++) *p = (char)tolower((unsigned char)*p);
+  const char *name = strstr(*key, "//") + 2;
+  *numeric = name[0] == '[' || name[strspn(name, "0123456789.:")] == 0;
+  return true;
 }
 
 #define SET(option, value)                                                                         \
@@ -537,6 +565,8 @@ static const char *error_code(CURLcode code, bool *retryable) {
   case CURLE_COULDNT_RESOLVE_PROXY:
     *retryable = true;
     return "dns";
+  case CURLE_URL_MALFORMAT:
+    return "invalid";
   case CURLE_COULDNT_CONNECT:
   case CURLE_PROXY:
     *retryable = true;

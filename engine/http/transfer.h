@@ -79,7 +79,7 @@ struct iz_transfer {
 struct iz_host {
   iz_host *next;             /* in its bucket */
   TAILQ_ENTRY(iz_host) link; /* in the client's queue while transfers wait */
-  char *key;                 /* scheme://name:port */
+  char *key;                 /* its origin as the URLs have it */
   int users, active;         /* transfers there are, and those that run */
   struct iz_transfers waiting;
   bool numeric;           /* an address: nothing to look up */
@@ -101,7 +101,7 @@ void iz_transfer_resolved(iz_transfer *t, bool fresh);
 
 /* transfer.c: makes the easy handle of a fresh transfer. */
 bool iz_transfer_setup(iz_transfer *t, const iz_request *rq, iz_err *err);
-/* Checks that a URL can be requested; gives it in full and as "scheme://name:port". */
+/* Checks that a URL can be requested; gives it in full and its origin, "scheme://name:port". */
 bool iz_url_check(const iz_curl *curl, const char *url, char **full, char **key, bool *numeric,
                   iz_err *err);
 /* It left the queue. */

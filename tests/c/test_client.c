@@ -301,6 +301,7 @@ static void test_errors_have_their_code(void **state) {
     bool retryable;
   } rows[] = {
       {refused, "connect", true},
+      {"http://127.0.0.1:99999/", "invalid", false},
       {at("/cut"), "aborted", true},
       {at("/garbage"), "protocol", false},
       {at("/many-fields"), "too_large", false},

@@ -95,12 +95,11 @@ local function with_query(text, query)
   return front .. mark .. added .. fragment
 end
 
-local default_limits = {connect = 10, first_byte = 60, stall = 60, total = 0}
+local limits = {connect = true, first_byte = true, stall = true, total = true}
 
 local function set_limits(spec, opts)
-  for name, value in pairs(default_limits) do spec[name] = value end
   for name, value in pairs(opts.timeouts or {}) do
-    if not default_limits[name] then misuse("unknown limit '%s' in timeouts", name) end
+    if not limits[name] then misuse("unknown limit '%s' in timeouts", name) end
     spec[name] = task.seconds(value)
   end
   if opts.timeout then spec.total = task.seconds(opts.timeout) end
@@ -118,15 +117,10 @@ local no_options, no_content = {}, {}
 -- What core.start takes, and beside it what this file needs: content, opts, aws, deadline.
 local function prepare(method, address, opts, window)
   if type(address) ~= "string" then misuse "url must be a string" end
-  local spec = {method = method, url = address, fields = {}, window = window, opts = opts,
-    content = no_content}
-  if opts == no_options then
-    spec.method = method or "GET"
-    spec.max_size = window == 0 and MAX_SIZE or 0
-    set_limits(spec, opts)
-    spec.repeatable = idempotent[spec.method]
-    return spec
-  end
+  local spec = {method = method or "GET", url = address, fields = {}, window = window,
+    max_size = window == 0 and MAX_SIZE or 0, repeatable = idempotent[method or "GET"],
+    connect = 10, first_byte = 60, stall = 60, total = 0, opts = opts, content = no_content}
+  if opts == no_options then return spec end
   for name in pairs(opts) do
     if not known[name] then misuse("unknown option '%s'", tostring(name)) end
   end
@@ -146,7 +140,7 @@ local function prepare(method, address, opts, window)
   spec.method = method or opts.method or (content ~= no_content and "POST" or "GET")
   spec.repeatable = not content.once
     and (idempotent[spec.method] or has(fields, "idempotency-key"))
-  spec.max_size = opts.max_size and core.size(opts.max_size) or window == 0 and MAX_SIZE or 0
+  if opts.max_size then spec.max_size = core.size(opts.max_size) end
   spec.proxy = opts.proxy == false and "" or opts.proxy
   spec.socket, spec.ca, spec.insecure, spec.aws = opts.socket, opts.ca, opts.insecure, opts.aws
   return spec
