@@ -4,7 +4,7 @@
 --- over the pieces, `size` is their sum when it is known, and `once` says that they cannot be had
 --- again (so such a body is not sent a second time, be it for a redirect or a retry).
 local crypto = require "iza.crypto"
-local fail = require "iza.fail"
+local fs = require "iza.fs"
 local json = require "iza.json"
 local url = require "iza.url"
 
@@ -53,11 +53,9 @@ local function lay_out(parts, boundary)
     local filename = part.filename or part.file and part.file:match "[^/]*$"
     add("--" .. boundary .. "\r\n" .. part_head(part, filename))
     if part.file then
-      local file, why = io.open(part.file, "rb")
-      if not file then return fail("file", "cannot send %s", why) end
-      local n = file:seek "end"
-      file:close()
-      add({file = part.file, size = n}, n)
+      local info, err = fs.stat(part.file)
+      if not info then return nil, err end
+      add({file = part.file, size = info.size}, info.size)
     else
       add(part.body)
     end
@@ -79,11 +77,11 @@ local function pieces(list)
       i = i + 1
       local piece = list[i]
       if type(piece) ~= "table" then return piece end
-      file, left = assert(io.open(piece.file, "rb")), piece.size
+      file, left = assert(fs.open(piece.file)), piece.size
       if left == 0 then return "" end
     end
-    local bytes = file:read(math.min(PIECE, left))
-    if not bytes then error("a file became shorter while it was sent: " .. list[i].file, 0) end
+    local bytes, err = file:read(math.min(PIECE, left))
+    if not bytes then error(err or "became shorter while it was sent: " .. list[i].file, 0) end
     left = left - #bytes
     return bytes
   end

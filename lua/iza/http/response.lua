@@ -1,6 +1,5 @@
 --- The answer to a request: status, headers, and the body whole or as it arrives.
 local fail = require "iza.fail"
-local json = require "iza.json"
 
 local MAX_LINE, MAX_EVENT = 1 << 20, 16 << 20
 
@@ -81,7 +80,7 @@ end
 function Response:json(opts)
   local text, err = self:text()
   if not text then return nil, err end
-  return json.decode(text, opts)
+  return require("iza.json").decode(text, opts)
 end
 
 --- The next piece of a stream as it arrives; nil at its end.
@@ -163,31 +162,37 @@ function Response:lines() return each(self, "line") end
 ---@return fun(): iza.http.Event?
 function Response:sse() return each(self, "event") end
 
---- Writes the body to a file as it arrives. A cut stream leaves no file behind.
+-- Raising drops the file that is written aside.
+local function write_file(self, path)
+  local file <close>, failure = require("iza.fs").open(path, "w")
+  if not file then error(failure, 0) end
+  local size = 0
+  while true do
+    local piece, err = self:chunk()
+    if err then error(err, 0) end
+    if not piece then break end
+    local ok
+    ok, err = file:write(piece)
+    if not ok then error(err, 0) end
+    size = size + #piece
+  end
+  local ok, err = file:close()
+  if not ok then error(err, 0) end
+  return size
+end
+
+--- Writes the body to a file as it arrives. The file appears when it is whole: a cut stream leaves
+--- what was there.
 --- Example: `local size, err = iza.http.stream(url):save("data.bin")`
 ---@param path string
 ---@return integer? size bytes written
 ---@return table? err
 function Response:save(path)
-  local part = path .. ".part"
-  local file, why = io.open(part, "wb")
-  if not file then return fail("file", "cannot write %s", why) end
-  local size = 0
-  local ok, err = true, nil
-  while ok do
-    local piece
-    piece, err = self:chunk()
-    if not piece then break end
-    size = size + #piece
-    ok, why = file:write(piece)
-  end
-  local closed, reason = file:close()
-  if ok and not err and closed then ok, why = os.rename(part, path) end
-  if ok and not err and closed then return size end
-  os.remove(part)
+  local ok, size = pcall(write_file, self, path)
+  if ok then return size end
   self:close()
-  if err then return nil, err end
-  return fail("file", "cannot write %s: %s", path, why or reason)
+  if type(size) ~= "table" or size.code == "cancelled" then error(size, 0) end
+  return nil, size
 end
 
 --- Ends a stream; what it is still sending is dropped. Repeating it does nothing.
