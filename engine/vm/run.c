@@ -123,6 +123,9 @@ int iz_run_main(const iz_run *run) {
   s.vm = loop ? iz_vm_new(loop, 0) : NULL;
   if (!s.vm || !iz_guard_start(&err) || !iz_signals_start(loop, on_signal, &s, &err)) {
     fprintf(stderr, "iza: %s\n", loop && !s.vm ? "out of memory" : err.message);
+    iz_guard_stop();
+    iz_vm_free(s.vm);
+    iz_loop_free(loop);
     return 1;
   }
   s.vm->on_failure = on_failure;
