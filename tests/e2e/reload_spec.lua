@@ -86,6 +86,12 @@ describe("a server over a hot file", function()
     return pages * 4096
   end
 
+  -- ASan keeps freed memory for a while, so that its use is seen: RSS says nothing then.
+  local function sanitized()
+    local f <close> = assert(io.open("/proc/self/maps"))
+    return f:read("a"):find("libasan", 1, true)
+  end
+
   it("grows by at most 1 MB in 1,000 reloads", function()
     assert(iza.fs.write(path, page(1)))
     local pages = assert(iza.hot.file(path, {watch = false}))
@@ -103,6 +109,8 @@ describe("a server over a hot file", function()
     local lua_before, all_before = reload(200)
     local lua_after, all_after = reload(1000)
     assert.is_true(lua_after - lua_before < 64 * 1024, "Lua: " .. lua_after - lua_before)
-    assert.is_true(all_after - all_before <= 1024 * 1024, "RSS: " .. all_after - all_before)
+    if not sanitized() then
+      assert.is_true(all_after - all_before <= 1024 * 1024, "RSS: " .. all_after - all_before)
+    end
   end)
 end)
