@@ -125,7 +125,7 @@ function parts.files()
 end
 
 function parts.watch()
-  local watch <close> = need(iza.fs.watch(dir .. "/watched", {quiet = 0}))
+  local watch <close> = need(iza.fs.watch(dir .. "/watched", {quiet = 0.001}))
   local file = dir .. "/watched/w.txt"
   need(iza.fs.write(file, "x"))
   local event, err = iza.timeout(5, function() return watch:next() end)

@@ -48,7 +48,7 @@
 #else
 #define EACH true
 #endif
-#define SECONDS 45
+#define SECONDS 52
 
 static char dir[64];
 static iz_loop *loop;
