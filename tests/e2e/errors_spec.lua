@@ -1,7 +1,7 @@
 -- errors_spec.lua -- what people see when something fails, against golden files.
 --
--- tests/e2e/golden/NAME.txt holds the whole text; the sandbox's folder is written DIR, the program's
--- own library files LIB:N, request ids ID. GOLDEN=write writes them anew: read the difference.
+-- tests/e2e/golden/NAME.txt holds the whole text; the sandbox is DIR, the library's lines are N,
+-- request ids ID. GOLDEN=write writes them anew: read the difference.
 local p = require "e2e.iza_process"
 
 local GOLDEN = "tests/e2e/golden/"
@@ -70,6 +70,14 @@ describe("an error report", function()
     golden("command_line", err)
   end)
 
+  it("has the same form in the REPL", function()
+    p.write(dir .. "/entries", "function third() local t = {} return t.price.amount end\n"
+      .. "iza.spawn(function() iza.spawn(third):join() end):join()\n\4")
+    local typing = "(sleep 0.5; cat entries; sleep 2) | script -qec 'iza repl' /dev/null"
+    local out = p.sh(dir, dir, typing, {TERM = "dumb"})
+    golden("repl", assert(out:gsub("\r", ""):match "(error: .-\n)iza>"))
+  end)
+
   it("goes through coroutine.wrap", function()
     fails("coroutine", {["main.lua"] = [[
 local function inner() error("in the coroutine") end
@@ -83,7 +91,8 @@ step()
   end)
 
   it("names the lines of a required module", function()
-    fails("module", {["main.lua"] = "local m = require 'helper'\nm.check(nil)\n", ["helper.lua"] = [[
+    fails("module", {
+      ["main.lua"] = "local m = require 'helper'\nm.check(nil)\n", ["helper.lua"] = [[
 local M = {}
 function M.check(order)
   return order.id
