@@ -518,6 +518,29 @@ static void test_total_limit_lets_hosts_take_turns(void **state) {
   for (int i = 0; i < 6; i++) forget(&s[i]);
 }
 
+/* The server is the proxy: it is asked for whole URLs, and nobody looks their host up. */
+static void test_proxy_of_the_environment(void **state) {
+  (void)state;
+  seen proxied = {0}, direct = {0}, asked = {0};
+  setenv("http_proxy", at(""), 1);
+  setenv("no_proxy", "127.0.0.1", 1);
+  atomic_store(&server.requests, 0);
+  get(&proxied, "http://nowhere.invalid/echo");
+  assert_int_equal(proxied.status, 404);
+  forget(&proxied);
+  get(&direct, at("/echo"));
+  assert_true(has(&direct.body, "GET /echo HTTP/1.1"));
+  forget(&direct);
+  unsetenv("http_proxy");
+  unsetenv("no_proxy");
+  iz_request rq = request(&asked, "http://nowhere.invalid/echo");
+  rq.proxy = at("");
+  fetch(&asked, &rq);
+  assert_int_equal(asked.status, 404);
+  assert_int_equal(atomic_load(&server.requests), 3);
+  forget(&asked);
+}
+
 /* ---- kept connections ---- */
 
 static void test_connection_is_kept(void **state) {
@@ -640,6 +663,7 @@ int main(void) {
       TEST(test_limits_hold_under_virtual_time),
       TEST(test_connections_per_host_are_limited),
       TEST(test_total_limit_lets_hosts_take_turns),
+      TEST(test_proxy_of_the_environment),
       TEST(test_connection_is_kept),
       TEST(test_unrepeatable_request_is_never_sent_twice),
       TEST(test_any_transfer_may_be_closed_in_notify),

@@ -441,6 +441,22 @@ describe("iza.http over TLS and Unix sockets", function()
     tls:stop{drain = 0}
   end)
 
+  it("holds many connections at a time", function()
+    local tls = assert(http.serve{tls = {cert = dir .. "/cert.pem", key = dir .. "/key.pem"},
+      routes = {["GET /:n"] = function(req) iza.sleep(0.01) return req.params.n:rep(1000) end}})
+    local opts, sum = {ca = dir .. "/cert.pem"}, 0
+    iza.scope(function(scope)
+      for i = 1, 60 do
+        scope:spawn(function()
+          local size = #assert(http.get(tls.url .. "/" .. i, opts)).body
+          sum = sum + size
+        end)
+      end
+    end)
+    assert.equal(9 * 1000 + 51 * 2000, sum)
+    tls:stop{drain = 0}
+  end)
+
   it("speaks over a Unix socket", function()
     local path = dir .. "/s"
     local local_server = assert(http.serve{host = "unix:" .. path,

@@ -10,7 +10,8 @@
 --- certificates verified; proxies from http_proxy, https_proxy, all_proxy and no_proxy. At most
 --- 1,024 connections to one host and 4,096 in all run at a time, the rest wait.
 ---
---- A redirect to another origin keeps only the headers that cannot hold a secret.
+--- A redirect to another origin keeps only the headers that cannot hold a secret, and neither aws,
+--- socket nor insecure.
 local core = require "iza.core.http_client"
 local fail = require "iza.fail"
 local Response = require "iza.http.response"
@@ -255,7 +256,7 @@ local function follow(spec, status, from, to)
   spec.fields = keep(spec.fields, function(name) return name ~= "host" end)
   if origin(from) ~= origin(to) then
     spec.fields = keep(spec.fields, function(name) return harmless[name] end)
-    spec.aws = nil
+    spec.aws, spec.socket, spec.insecure = nil, nil, nil
   end
   spec.url = to
   return true
