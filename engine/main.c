@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 typedef struct command {
@@ -105,9 +106,20 @@ static int run(int (*load)(lua_State *, void *), command *c) {
   return iz_run_main(&r);
 }
 
+/* The usual limit of 1,024 open files is for programs that use select(); a server or a fan-out of
+ * requests needs more. Not beyond 65,536: a child may close every descriptor up to its limit. */
+static void allow_files(void) {
+  const rlim_t enough = 65536;
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= enough) return;
+  files.rlim_cur = files.rlim_max < enough ? files.rlim_max : enough;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char **argv) {
   static char *repl[] = {"iza", "repl", NULL}, *help[] = {"iza", "help", NULL},
               *version[] = {"iza", "version", NULL};
+  allow_files();
   command c = {.argc = argc, .argv = argv, .script = 1};
   const char *word = argc > 1 ? argv[1] : NULL;
   if (!word && isatty(STDIN_FILENO)) {
