@@ -52,17 +52,16 @@ typedef struct c_module {
 int luaopen_cjson(lua_State *L);
 int iz_open_embedded(lua_State *L);
 int iz_open_host(lua_State *L);
-#define WEAK __attribute__((weak))
-WEAK int iz_open_repl(lua_State *L);
-WEAK int iz_open_json(lua_State *L);
-WEAK int iz_open_csv(lua_State *L);
-WEAK int iz_open_http_server(lua_State *L);
-WEAK int iz_open_http_client(lua_State *L);
-WEAK int iz_open_crypto(lua_State *L);
-WEAK int iz_open_term(lua_State *L);
-WEAK int iz_open_zone(lua_State *L);
-WEAK int iz_open_exec(lua_State *L);
-WEAK int iz_open_fs(lua_State *L);
+int iz_open_repl(lua_State *L);
+int iz_open_json(lua_State *L);
+int iz_open_csv(lua_State *L);
+int iz_open_http_server(lua_State *L);
+int iz_open_http_client(lua_State *L);
+int iz_open_crypto(lua_State *L);
+int iz_open_term(lua_State *L);
+int iz_open_zone(lua_State *L);
+int iz_open_exec(lua_State *L);
+int iz_open_fs(lua_State *L);
 int iz_open_isolate(lua_State *L);
 
 static const c_module c_modules[] = {

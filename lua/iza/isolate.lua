@@ -9,6 +9,7 @@
 local capability = require "iza.capability"
 local code = require "iza.code"
 local core = require "iza.core.isolate"
+local fail = require "iza.fail"
 local task = require "iza.core.task"
 
 ---@class iza.Isolate
@@ -24,18 +25,43 @@ local function resolve(path)
   return value
 end
 
--- What the isolate's stubs call, in the main state. A followed redirect could leave the allowed
--- host.
+-- Options of a request that would reach past its host: the machine's files, sockets, trust.
+local function check_request(options)
+  for _, name in ipairs{"socket", "proxy", "insecure", "ca"} do
+    if options[name] ~= nil then
+      return fail("denied", "the request option '%s' is not available in an isolate", name)
+    end
+  end
+  for _, part in ipairs(type(options.multipart) == "table" and options.multipart or {}) do
+    if type(part) == "table" and part.file then
+      return fail("denied", "a file cannot be sent from an isolate; give its bytes as body")
+    end
+  end
+  return true
+end
+
+local function no_save()
+  return fail("denied", "an isolate cannot save to a file; read the chunks")
+end
+
+local function call_http(allowed, path, target, options)
+  if type(target) == "table" then options = target end
+  options = options or {}
+  local ok, err = check_request(options)
+  if not ok then return nil, err end
+  options.allow = function(url) return allowed:allows(path, url) end -- also where redirects lead
+  local response
+  response, err = resolve(path)(target, options)
+  if type(response) == "table" then response.save = no_save end
+  return response, err
+end
+
+-- What the isolate's stubs call, in the main state.
 local function make_bridge(allowed)
   return function(path, ...)
     local ok, err = allowed:allows(path, ...)
     if not ok then return nil, err end
-    if path:find "^http%." and not allowed.http["*"] then
-      local target, options = ...
-      options = options or {}
-      if type(target) == "table" then target.redirects = 0 else options.redirects = 0 end
-      return resolve(path)(target, options)
-    end
+    if path:find "^http%." then return call_http(allowed, path, ...) end
     return resolve(path)(...)
   end
 end

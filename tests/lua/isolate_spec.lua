@@ -327,6 +327,27 @@ describe("iza.isolate", function()
       "unknown capability")
   end)
 
+  it("lets requests out to the hosts listed, and no further", function()
+    local server = assert(iza.http.serve{port = 0, routes = {
+      ["GET /x"] = function() return {json = {n = 7}} end,
+      ["GET /away"] = function()
+        return {status = 302, headers = {Location = "http://localhost:1/"}, text = ""}
+      end,
+    }})
+    local iso = assert(iza.isolate{capabilities = {"http:127.0.0.1"}, source = [[return function(url)
+      local res = assert(iza.http.get(url .. "/x"))
+      local _, away = iza.http.get(url .. "/away")
+      local _, option = iza.http.get(url .. "/x", {insecure = true})
+      local parts = {{name = "f", file = "/etc/passwd"}}
+      local _, file = iza.http.post(url .. "/x", {multipart = parts})
+      return res.status, res:json().n, tostring(away), option.code, file.code
+    end]]})
+    local status, n, away, option, file = iso:call(nil, server.url)
+    server:stop()
+    assert.same({200, 7, "denied", "denied"}, {status, n, option, file})
+    assert.matches("lacks the capability \"http:localhost\"", away)
+  end)
+
   it("ends a call whose time is up", function()
     local iso = assert(iza.isolate{source = "return function() iza.sleep(100) end",
       limits = {time = "10ms"}})
