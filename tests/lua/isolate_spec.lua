@@ -334,7 +334,8 @@ describe("iza.isolate", function()
         return {status = 302, headers = {Location = "http://localhost:1/"}, text = ""}
       end,
     }})
-    local iso = assert(iza.isolate{capabilities = {"http:127.0.0.1"}, source = [[return function(url)
+    local iso = assert(iza.isolate{capabilities = {"http:127.0.0.1"}, source = [[return function(
+      url)
       local res = assert(iza.http.get(url .. "/x"))
       local _, away = iza.http.get(url .. "/away")
       local _, option = iza.http.get(url .. "/x", {insecure = true})
