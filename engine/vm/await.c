@@ -155,19 +155,31 @@ typedef struct unit {
   double factor;
 } unit;
 
+/* Reads one "NUMBER UNIT" at s; returns its length, 0 when it is none. */
+static size_t read_part(lua_State *L, const char *s, const unit *units, double *sum) {
+  size_t digits = strspn(s, "0123456789.");
+  size_t letters = strspn(s + digits, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+  int ok;
+  lua_pushlstring(L, s, digits);
+  double number = lua_tonumberx(L, -1, &ok);
+  lua_pop(L, 1);
+  for (; ok && units->name; units++) {
+    if (strlen(units->name) != letters || strncmp(s + digits, units->name, letters) != 0) continue;
+    *sum += number * units->factor;
+    return digits + letters;
+  }
+  return 0;
+}
+
 static int64_t check_quantity(lua_State *L, int arg, const unit *units, double plain,
                               const char *what) {
   if (lua_type(L, arg) == LUA_TNUMBER) return scaled(L, arg, lua_tonumber(L, arg), plain, what);
   const char *s = lua_tostring(L, arg);
-  if (!s) luaL_argerror(L, arg, what);
-  size_t n = strspn(s, "0123456789.");
-  lua_pushlstring(L, s, n);
-  int ok;
-  double number = lua_tonumberx(L, -1, &ok);
-  lua_pop(L, 1);
-  for (const unit *u = units; ok && u->name; u++)
-    if (!strcmp(s + n, u->name)) return scaled(L, arg, number, u->factor, what);
-  return luaL_argerror(L, arg, what);
+  double sum = 0;
+  size_t n = s ? read_part(L, s, units, &sum) : 0;
+  while (n && *(s += n)) n = read_part(L, s, units, &sum); /* "1h30m" */
+  if (!n) luaL_argerror(L, arg, what);
+  return scaled(L, arg, sum, 1, what);
 }
 
 int64_t iz_check_duration(lua_State *L, int arg) {

@@ -37,7 +37,7 @@ void iz_push_err(lua_State *L, const char *code, const char *message, bool retry
 /* Raises misuse ("bad argument" style errors use luaL_error and friends) as an error object. */
 int iz_raise(lua_State *L, const iz_err *err);
 
-/* Reads a duration argument: a number of seconds or "250ms" "1.5s" "5m" "2h" "3d"; nanoseconds. */
+/* Reads a duration argument: a number of seconds or "250ms" "1.5s" "1h30m" "3d"; nanoseconds. */
 int64_t iz_check_duration(lua_State *L, int arg);
 /* Reads a size argument: a number of bytes or "64MB" "1.5GB" "16KB" (powers of 1024). */
 int64_t iz_check_size(lua_State *L, int arg);

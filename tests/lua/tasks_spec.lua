@@ -667,3 +667,13 @@ describe("iza.park", function()
     assert.is_false(iza.park(0.001))
   end)
 end)
+
+describe("a duration", function()
+  it("is seconds, or numbers with units that add up", function()
+    local cases = {[1] = 1, ["250ms"] = 0.25, ["1h30m"] = 5400, ["0.5h10s"] = 1810, ["2w"] = 1209600}
+    for given, seconds in pairs(cases) do assert.equal(seconds, iza.seconds(given)) end
+    for _, bad in ipairs{"", "5", "m", "1h30", "1x", "-1s", "1..2s"} do
+      assert.error_matches(function() iza.seconds(bad) end, "duration expected", bad)
+    end
+  end)
+end)
