@@ -4,6 +4,7 @@
  * lua/iza/cli/VERB.lua, run by lua/iza/cli.lua; without arguments it is the verb "repl". A word
  * that is both a verb and a file is the verb; the file is then named ./FILE.
  */
+#include "loop/workers.h"
 #include "vm/embed.h"
 #include "vm/modules.h"
 #include "vm/project.h"
@@ -116,6 +117,33 @@ static void allow_files(void) {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* A worker knows itself by IZA_WORKER (1, 2, ...); a server it starts shares its port. */
+static int run_worker(void *ctx, int index) {
+  char number[16];
+  snprintf(number, sizeof number, "%d", index + 1);
+  if (setenv("IZA_WORKER", number, 1) != 0) return 1;
+  return run(load_script, ctx);
+}
+
+/* iza --workers N FILE [ARGS] */
+static int run_workers(command *c) {
+  char *end = NULL;
+  long n = c->argc > 2 ? strtol(c->argv[2], &end, 10) : 0;
+  if (n < 1 || n > IZ_WORKERS_MAX || *end || c->argc < 4) {
+    fprintf(stderr,
+            "iza: --workers takes a number from 1 to %d and a script, as in: "
+            "iza --workers 4 server.lua\n",
+            IZ_WORKERS_MAX);
+    return 2;
+  }
+  c->script = 3;
+  if (access(c->argv[3], R_OK) != 0) {
+    fprintf(stderr, "iza: cannot read the script '%s'\n", c->argv[3]);
+    return 2;
+  }
+  return iz_workers_run((int)n, run_worker, c);
+}
+
 int main(int argc, char **argv) {
   static char *repl[] = {"iza", "repl", NULL}, *help[] = {"iza", "help", NULL},
               *version[] = {"iza", "version", NULL};
@@ -139,6 +167,8 @@ int main(int argc, char **argv) {
     }
     c.script = 2;
     return run(load_code, &c);
+  } else if (!strcmp(word, "--workers")) {
+    return run_workers(&c);
   } else if (strcmp(word, "-") != 0 && is_verb(word)) {
     return run(load_verb, &c);
   } else if (!strcmp(word, "-") || access(word, F_OK) == 0) {

@@ -39,6 +39,7 @@ local function print_overview()
 usage: iza FILE.lua [ARGS]     run a script
        iza -e CODE [ARGS]      run a line of Lua
        iza -                   run the script on standard input
+       iza --workers N FILE    run a server's script in N processes on one port
        iza                     type Lua and see what it gives
        iza VERB [ARGS]         one of these:]]
   print_verbs()

@@ -59,7 +59,7 @@ local methods = core.methods
 ---@field access_log? boolean|string true: JSON lines on stdout; or a file to append to
 ---@field hosts? string[] Host names served; default: on loopback its own names, elsewhere all
 ---@field develop? boolean answers of failed requests show the whole error
----@field reuse_port? boolean several processes share the port
+---@field reuse_port? boolean several processes share the port (default: in a worker)
 
 -- ---- the body of a request ----
 
@@ -381,6 +381,12 @@ local Server = {}
 Server.__index = Server
 Server.__name = "server"
 
+-- Workers (`iza --workers N`) serve on one port unless told otherwise.
+local function shared_port(opts)
+  if opts.reuse_port ~= nil then return opts.reuse_port end
+  return os.getenv "IZA_WORKER" ~= nil
+end
+
 local function check_options(opts)
   local expected = {host = "string", port = "number", routes = "table", middleware = "table",
     static = "table", tls = "table", limits = "table", hosts = "table", develop = "boolean",
@@ -399,7 +405,7 @@ local limit_names = {header = true, body = true, connections = true, rate = true
 local function core_options(opts)
   local limits = opts.limits or {}
   local options = {host = opts.host, port = opts.port, static = opts.static, run = run,
-    access_log = opts.access_log, reuse_port = opts.reuse_port, patterns = {}, handlers = {},
+    access_log = opts.access_log, reuse_port = shared_port(opts), patterns = {}, handlers = {},
     hosts = opts.hosts and table.concat(opts.hosts, " "),
     cert = opts.tls and opts.tls.cert, key = opts.tls and opts.tls.key}
   for key, value in pairs(limits) do
