@@ -249,7 +249,8 @@ void iz_loop_turn(iz_loop *loop, bool wait) {
   bool idle = wait && !runnable(loop) && loop->refs > 0;
   if (idle && iz_clock_is_virtual()) {
     event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-    if (!runnable(loop) && jump(loop)) idle = false;
+    idle =
+        !runnable(loop) && loop->refs > 0 && !jump(loop); /* the events may have woken somebody */
   }
   if (idle) set_tick(loop);
   event_base_loop(loop->base, idle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
