@@ -58,7 +58,8 @@ end
 
 function Reader:use(token, assigned)
   if self:is_local(token.text) or token.text == "_ENV" or self:is_local "_ENV" then return end
-  self.uses[#self.uses + 1] = {name = token.text, assigned = assigned, line = token.line,
+  self.uses[#self.uses + 1] = {name = token.text, assigned = assigned, scope = self.scope,
+    line = token.line,
     column = token.column}
 end
 
@@ -375,7 +376,12 @@ local function message_of(use, known)
   if use.assigned then
     return ("assigns the global '%s'; make it local"):format(use.name)
   end
-  local guess = near.nearest(use.name, known_names(known))
+  local sets, scope = {table.unpack(known)}, use.scope
+  while scope do
+    sets[#sets + 1] = scope.names
+    scope = scope.outer
+  end
+  local guess = near.nearest(use.name, known_names(sets))
   return ("unknown global '%s'%s"):format(use.name,
     guess and "; did you mean '" .. guess .. "'?" or "")
 end
