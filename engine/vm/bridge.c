@@ -132,7 +132,23 @@ iz_copy_rules iz_bridge_outward(iz_isolate *iso) {
   return (iz_copy_rules){.foreign = resolve_handle, .ctx = iso};
 }
 
-/* ---- calling out ---- */
+/* ---- crossing ---- */
+
+bool iz_bridge_enter(lua_State *from, lua_State *to, lua_CFunction fn, void *ctx, int n,
+                     int results, const iz_copy_rules *rules, const char *code, iz_err *err) {
+  if (!lua_checkstack(to, 8)) return iz_fail_oom(err);
+  lua_pushcfunction(to, fn);
+  lua_pushlightuserdata(to, ctx);
+  if (!iz_copy(from, to, n, rules, err)) {
+    lua_pop(to, 2);
+    return false;
+  }
+  if (lua_pcall(to, n + 1, results, 0) == LUA_OK) return true;
+  const char *text = lua_tostring(to, -1);
+  iz_fail(err, code, "%s", text ? text : "the call into the other state failed");
+  lua_pop(to, 1);
+  return false;
+}
 
 int iz_bridge_take(lua_State *L, iz_fiber *f, const iz_copy_rules *rules) {
   iz_err err;
@@ -192,18 +208,8 @@ static int stub_call(lua_State *I) {
   lua_insert(I, 1); /* the path stays anchored below */
   iz_copy_rules rules = iz_bridge_outward(iso);
   iz_err err;
-  if (!lua_checkstack(H, 8)) return luaL_error(I, "not enough memory");
-  lua_pushcfunction(H, spawn_call);
-  lua_pushlightuserdata(H, &c);
-  if (!iz_copy(I, H, n, &rules, &err)) {
-    lua_pop(H, 2);
+  if (!iz_bridge_enter(I, H, spawn_call, &c, n, 0, &rules, "bridge", &err))
     return iz_raise(I, &err);
-  }
-  if (lua_pcall(H, n + 1, 0, 0) != LUA_OK) {
-    iz_fail(&err, "bridge", "%s", lua_tostring(H, -1) ? lua_tostring(H, -1) : "call failed");
-    lua_pop(H, 1);
-    return iz_raise(I, &err);
-  }
   return iz_fiber_await(I, c.fiber, call_over);
 }
 
@@ -248,19 +254,8 @@ static int handle_index(lua_State *I) {
   lua_State *H = iso->home->L;
   reading r = {.iso = iso, .id = h->id};
   iz_err err;
-  if (!lua_checkstack(H, 8)) return luaL_error(I, "not enough memory");
   lua_settop(I, 2);
-  lua_pushcfunction(H, read_field);
-  lua_pushlightuserdata(H, &r);
-  if (!iz_copy(I, H, 1, NULL, &err)) {
-    lua_pop(H, 2);
-    return iz_raise(I, &err);
-  }
-  if (lua_pcall(H, 2, 1, 0) != LUA_OK) {
-    iz_fail(&err, "bridge", "%s", lua_tostring(H, -1) ? lua_tostring(H, -1) : "cannot be read");
-    lua_pop(H, 1);
-    return iz_raise(I, &err);
-  }
+  if (!iz_bridge_enter(I, H, read_field, &r, 1, 1, NULL, "bridge", &err)) return iz_raise(I, &err);
   if (r.is_function) {
     lua_pop(H, 1);
     luaL_checkstring(I, 2);

@@ -26,6 +26,11 @@ void iz_bridge_anchor(iz_isolate *iso, bool hold);
 iz_copy_rules iz_bridge_inward(iz_isolate *iso);
 iz_copy_rules iz_bridge_outward(iz_isolate *iso);
 
+/* Runs fn in the other state `to` as a protected call of its own, with `ctx` (light userdata) and
+ * copies of the n values on top of `from` as arguments; `results` of them stay on `to`'s stack. On
+ * failure err is filled, with `code` when fn raised, and nothing stays. */
+bool iz_bridge_enter(lua_State *from, lua_State *to, lua_CFunction fn, void *ctx, int n,
+                     int results, const iz_copy_rules *rules, const char *code, iz_err *err);
 /* Pushes on L what a fiber of another state left (its results), or raises its error; unpins it. */
 int iz_bridge_take(lua_State *L, iz_fiber *f, const iz_copy_rules *rules);
 

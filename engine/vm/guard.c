@@ -77,8 +77,7 @@ void iz_guard_enter(iz_vm *vm) {
 static int raise_limit(lua_State *L, iz_fiber *f) {
   static const char *const texts[] = {
       "", "stopped: it used more CPU time between two waits than its budget allows",
-      "stopped: it reached its memory limit", "stopped: its time was up",
-      "stopped: the program ends"};
+      "stopped: it reached its memory limit", "stopped: the program ends"};
   iz_push_err(L, "limit", texts[f->limit], false);
   return lua_error(L);
 }

@@ -140,7 +140,6 @@ static int run_program(lua_State *L) {
 
 typedef struct spawning {
   int program;
-  int nargs; /* entry and arguments, on the isolate's stack below */
   iz_scope *scope;
   iz_fiber *fiber;
 } spawning;
@@ -170,28 +169,15 @@ static int call_over(lua_State *L, int status, lua_KContext ctx) {
 /* isolate:call(program, entry, ...) */
 static int l_call(lua_State *L) {
   iz_isolate *iso = check_isolate(L);
-  spawning s = {.program = (int)luaL_checkinteger(L, 2), .nargs = lua_gettop(L) - 2};
-  if (s.nargs < 1) {
-    lua_pushnil(L);
-    s.nargs = 1;
-  }
+  spawning s = {.program = (int)luaL_checkinteger(L, 2)};
+  if (lua_gettop(L) == 2) lua_pushnil(L); /* no entry: the program's own value is called */
   iz_await_check(L);
-  lua_State *I = iso->vm->L;
   s.scope = &iz_lua_task(L)->own;
   iz_err err;
   iz_copy_rules rules = iz_bridge_inward(iso);
-  luaL_checkstack(I, 8, NULL);
-  lua_pushcfunction(I, spawn_run);
-  lua_pushlightuserdata(I, &s);
-  if (!iz_copy(L, I, s.nargs, &rules, &err)) {
-    lua_pop(I, 2);
+  int n = lua_gettop(L) - 2;
+  if (!iz_bridge_enter(L, iso->vm->L, spawn_run, &s, n, 0, &rules, "isolate", &err))
     return iz_raise(L, &err);
-  }
-  if (lua_pcall(I, s.nargs + 1, 0, 0) != LUA_OK) {
-    iz_fail(&err, "isolate", "%s", lua_tostring(I, -1));
-    lua_pop(I, 1);
-    return iz_raise(L, &err);
-  }
   iz_bridge_anchor(iso, true);
   return iz_fiber_await(L, s.fiber, call_over);
 }

@@ -21,7 +21,7 @@ typedef struct iz_vm iz_vm;
 typedef struct iz_fiber iz_fiber;
 
 /* Why a fiber was stopped by force. After one fired, nothing in it can catch the error. */
-enum iz_limit { IZ_LIMIT_NONE, IZ_LIMIT_CPU, IZ_LIMIT_MEMORY, IZ_LIMIT_TIME, IZ_LIMIT_EXIT };
+enum iz_limit { IZ_LIMIT_NONE, IZ_LIMIT_CPU, IZ_LIMIT_MEMORY, IZ_LIMIT_EXIT };
 
 struct iz_fiber {
   iz_task task;
@@ -72,7 +72,6 @@ typedef struct iz_co {
   uint16_t depth;  /* protected calls open in it */
   uint16_t unwind; /* depth at which a cancel was raised that is not yet caught; 0 = none */
   uint16_t flags;
-  uint16_t unused;
 } iz_co;
 enum { IZ_CO_BASE = 1, IZ_CO_WAITING = 2, IZ_CO_SHIELDED = 4, IZ_CO_BLOCKED = 8 };
 
