@@ -5,6 +5,7 @@
  */
 #include "vm/bridge.h"
 
+#include "vm/handle.h"
 #include "vm/modules.h"
 #include "vm/sandbox.h"
 
@@ -13,20 +14,10 @@
 #include <string.h>
 
 #define STUB "iza.stub"
-#define HANDLE "iza.handle"
 
 static char key_isolates, key_anchors, key_native;
 
-typedef struct handle {
-  lua_Integer id;
-} handle;
-
-/* A stub is {path}, or {field, id} for a method of a handle. */
-typedef struct stub {
-  lua_Integer id; /* 0: a module's function */
-} stub;
-
-static iz_isolate *isolate_of(lua_State *I) {
+iz_isolate *iz_bridge_isolate(lua_State *I) {
   return iz_vm_of(I)->owner;
 }
 
@@ -57,7 +48,7 @@ void iz_bridge_remember(lua_State *L, iz_isolate *iso, int index) {
   lua_pop(L, 2);
 }
 
-static void push_isolate(lua_State *L, iz_isolate *iso) {
+void iz_bridge_push_isolate(lua_State *L, iz_isolate *iso) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_isolates);
   lua_rawgetp(L, -1, iso);
   lua_remove(L, -2);
@@ -67,69 +58,11 @@ void iz_bridge_anchor(iz_isolate *iso, bool hold) {
   lua_State *L = iso->home->L;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchors);
   if (hold)
-    push_isolate(L, iso);
+    iz_bridge_push_isolate(L, iso);
   else
     lua_pushboolean(L, 0);
   lua_rawsetp(L, -2, iso);
   lua_pop(L, 1);
-}
-
-/* ---- handles ---- */
-
-typedef struct keeping {
-  iz_isolate *iso;
-  lua_Integer id;
-} keeping;
-
-/* Protected in the main state. Stack: keeping, object. */
-static int keep_object(lua_State *H) {
-  keeping *k = lua_touserdata(H, 1);
-  push_isolate(H, k->iso);
-  lua_getiuservalue(H, -1, 2);
-  k->id = ++k->iso->last_handle;
-  lua_pushvalue(H, 2);
-  lua_rawseti(H, -2, k->id);
-  return 0;
-}
-
-static bool make_handle(void *ctx, lua_State *from, lua_State *to) {
-  keeping k = {.iso = ctx};
-  if (!lua_checkstack(from, 4)) return false;
-  lua_pushcfunction(from, keep_object);
-  lua_pushlightuserdata(from, &k);
-  lua_pushvalue(from, -3);
-  if (lua_pcall(from, 2, 0, 0) != LUA_OK) {
-    lua_pop(from, 1);
-    return false;
-  }
-  handle *h = lua_newuserdatauv(to, sizeof *h, 0);
-  h->id = k.id;
-  luaL_setmetatable(to, HANDLE);
-  return true;
-}
-
-/* Pushes the object on H; nil when there is none. Allocates nothing. */
-static void push_object(lua_State *H, iz_isolate *iso, lua_Integer id) {
-  push_isolate(H, iso);
-  lua_getiuservalue(H, -1, 2);
-  lua_rawgeti(H, -1, id);
-  lua_replace(H, -3);
-  lua_pop(H, 1);
-}
-
-static bool resolve_handle(void *ctx, lua_State *from, lua_State *to) {
-  handle *h = luaL_testudata(from, -1, HANDLE);
-  if (!h) return false;
-  push_object(to, ctx, h->id);
-  return true;
-}
-
-iz_copy_rules iz_bridge_inward(iz_isolate *iso) {
-  return (iz_copy_rules){.foreign = make_handle, .ctx = iso};
-}
-
-iz_copy_rules iz_bridge_outward(iz_isolate *iso) {
-  return (iz_copy_rules){.foreign = resolve_handle, .ctx = iso};
 }
 
 /* ---- crossing ---- */
@@ -160,62 +93,59 @@ int iz_bridge_take(lua_State *L, iz_fiber *f, const iz_copy_rules *rules) {
   return failed ? lua_error(L) : n;
 }
 
-typedef struct calling {
-  iz_isolate *iso;
-  lua_Integer id;
-  const char *path;
-  iz_scope *scope;
-  iz_fiber *fiber;
-} calling;
-
-/* Protected in the main state. Stack: calling, args... Spawns bridge(path, args...), or the method
- * of the handle with the arguments. */
+/* Protected in the main state. Stack: call, args... */
 static int spawn_call(lua_State *H) {
-  calling *c = lua_touserdata(H, 1);
+  iz_bridge_call *c = lua_touserdata(H, 1);
   int n = lua_gettop(H) - 1;
   luaL_checkstack(H, n + 8, NULL);
-  if (c->id) {
-    push_object(H, c->iso, c->id);
-    lua_getfield(H, -1, c->path);
-    lua_remove(H, -2);
-  } else {
-    push_isolate(H, c->iso);
-    lua_getiuservalue(H, -1, 1);
-    lua_remove(H, -2);
-    lua_pushstring(H, c->path);
-  }
+  int before = lua_gettop(H);
+  c->push(H, c);
   for (int i = 0; i < n; i++) lua_pushvalue(H, 2 + i);
-  c->fiber = iz_fiber_spawn(H, c->id ? n : n + 1, c->scope, 0);
+  c->fiber = iz_fiber_spawn(H, lua_gettop(H) - before - 1, c->scope, 0);
   c->fiber->crossing = c->fiber->pinned = true;
   return 0;
 }
 
 static int call_over(lua_State *I, int status, lua_KContext ctx) {
   (void)status;
-  iz_copy_rules rules = iz_bridge_inward(isolate_of(I));
+  iz_copy_rules rules = iz_handle_give(iz_bridge_isolate(I));
   return iz_bridge_take(I, (iz_fiber *)ctx, &rules);
+}
+
+int iz_bridge_cross(lua_State *I, iz_bridge_call *c, int n) {
+  iz_await_check(I);
+  c->iso = iz_bridge_isolate(I);
+  c->scope = &iz_lua_task(I)->own;
+  iz_copy_rules rules = iz_handle_resolve(c->iso, false);
+  iz_err err;
+  if (!iz_bridge_enter(I, c->iso->home->L, spawn_call, c, n, 0, &rules, "bridge", &err))
+    return iz_raise(I, &err);
+  return iz_fiber_await(I, c->fiber, call_over);
+}
+
+/* ---- stubs ---- */
+
+/* A module's function is called by the isolate's bridge, with its path before the arguments. */
+static void push_bridge(lua_State *H, const iz_bridge_call *c) {
+  iz_bridge_push_isolate(H, c->iso);
+  lua_getiuservalue(H, -1, IZ_BRIDGE_FUNCTION);
+  lua_remove(H, -2);
+  lua_pushstring(H, c->path);
 }
 
 /* Stack: stub, args... */
 static int stub_call(lua_State *I) {
-  stub *s = luaL_checkudata(I, 1, STUB);
-  iz_await_check(I);
-  iz_isolate *iso = isolate_of(I);
-  lua_State *H = iso->home->L;
+  luaL_checkudata(I, 1, STUB);
   int n = lua_gettop(I) - 1;
   lua_getiuservalue(I, 1, 1);
-  calling c = {.iso = iso, .id = s->id, .path = lua_tostring(I, -1), .scope = &iz_lua_task(I)->own};
+  iz_bridge_call c = {.push = push_bridge, .path = lua_tostring(I, -1)};
   lua_insert(I, 1); /* the path stays anchored below */
-  iz_copy_rules rules = iz_bridge_outward(iso);
-  iz_err err;
-  if (!iz_bridge_enter(I, H, spawn_call, &c, n, 0, &rules, "bridge", &err))
-    return iz_raise(I, &err);
-  return iz_fiber_await(I, c.fiber, call_over);
+  return iz_bridge_cross(I, &c, n);
 }
 
-static void push_stub(lua_State *I, lua_Integer id) { /* path on top is replaced by the stub */
-  stub *s = lua_newuserdatauv(I, sizeof *s, 1);
-  s->id = id;
+/* The path on top is replaced by its stub. */
+static void push_stub(lua_State *I) {
+  lua_newuserdatauv(I, 0, 1);
   lua_insert(I, -2);
   lua_setiuservalue(I, -2, 1);
   luaL_setmetatable(I, STUB);
@@ -226,61 +156,8 @@ static int stub_index(lua_State *I) {
   const char *key = luaL_checkstring(I, 2);
   lua_getiuservalue(I, 1, 1);
   lua_pushfstring(I, "%s.%s", lua_tostring(I, -1), key);
-  push_stub(I, 0);
+  push_stub(I);
   return 1;
-}
-
-/* ---- reading a handle's field ---- */
-
-typedef struct reading {
-  iz_isolate *iso;
-  lua_Integer id;
-  bool is_function;
-} reading;
-
-/* Protected in the main state. Stack: reading, key. */
-static int read_field(lua_State *H) {
-  reading *r = lua_touserdata(H, 1);
-  push_object(H, r->iso, r->id);
-  lua_pushvalue(H, 2);
-  lua_gettable(H, -2);
-  r->is_function = lua_isfunction(H, -1);
-  return 1;
-}
-
-static int handle_index(lua_State *I) {
-  handle *h = luaL_checkudata(I, 1, HANDLE);
-  iz_isolate *iso = isolate_of(I);
-  lua_State *H = iso->home->L;
-  reading r = {.iso = iso, .id = h->id};
-  iz_err err;
-  lua_settop(I, 2);
-  if (!iz_bridge_enter(I, H, read_field, &r, 1, 1, NULL, "bridge", &err)) return iz_raise(I, &err);
-  if (r.is_function) {
-    lua_pop(H, 1);
-    luaL_checkstring(I, 2);
-    push_stub(I, h->id);
-    return 1;
-  }
-  iz_copy_rules rules = iz_bridge_inward(iso);
-  bool ok = iz_copy(H, I, 1, &rules, &err);
-  lua_pop(H, 1);
-  return ok ? 1 : iz_raise(I, &err);
-}
-
-static int handle_gc(lua_State *I) {
-  handle *h = luaL_checkudata(I, 1, HANDLE);
-  iz_isolate *iso = isolate_of(I);
-  lua_State *H = iso->home->L;
-  push_isolate(H, iso);
-  if (lua_isuserdata(H, -1)) {
-    lua_getiuservalue(H, -1, 2);
-    lua_pushnil(H);
-    lua_rawseti(H, -2, h->id); /* the key exists: nothing is allocated */
-    lua_pop(H, 1);
-  }
-  lua_pop(H, 1);
-  return 0;
 }
 
 /* ---- the global iza ---- */
@@ -311,7 +188,7 @@ static int iza_index(lua_State *I) {
   snprintf(name, sizeof name, "%s%.40s", home ? "" : "iza.", home ? home : key);
   if (!iz_modules_is_native(name)) {
     lua_pushvalue(I, 2);
-    push_stub(I, 0);
+    push_stub(I);
   } else {
     lua_pushcfunction(I, native_require);
     lua_pushstring(I, name);
@@ -329,7 +206,7 @@ static int iza_index(lua_State *I) {
   return 1;
 }
 
-static void open_class(lua_State *I, const char *name, const luaL_Reg *methods) {
+void iz_bridge_class(lua_State *I, const char *name, const luaL_Reg *methods) {
   luaL_newmetatable(I, name);
   luaL_setfuncs(I, methods, 0);
   lua_pushboolean(I, 0);
@@ -339,10 +216,8 @@ static void open_class(lua_State *I, const char *name, const luaL_Reg *methods) 
 
 void iz_bridge_open(lua_State *I) {
   static const luaL_Reg of_stub[] = {{"__index", stub_index}, {"__call", stub_call}, {NULL, NULL}};
-  static const luaL_Reg of_handle[] = {
-      {"__index", handle_index}, {"__gc", handle_gc}, {NULL, NULL}};
-  open_class(I, STUB, of_stub);
-  open_class(I, HANDLE, of_handle);
+  iz_bridge_class(I, STUB, of_stub);
+  iz_handle_open(I);
   lua_pushcfunction(I, native_require);
   lua_setglobal(I, "require");
   iz_open_task(I);

@@ -103,16 +103,17 @@ static void mark(lua_State *to, enum kind kind) {
 static bool push_object(walk *w) {
   lua_State *from = w->from, *to = w->to;
   int type = lua_type(from, -1);
-  if (type == LUA_TFUNCTION) refuse(w, "uncopyable", "a function");
   if (type == LUA_TTHREAD) refuse(w, "uncopyable", "a coroutine");
   const void *p = lua_topointer(from, -1);
   if (lua_rawgetp(to, w->seen, p) != LUA_TNIL) return false;
   lua_pop(to, 1);
-  enum kind kind = kind_of(from);
+  enum kind kind = type == LUA_TFUNCTION ? FOREIGN : kind_of(from);
   if (kind == FOREIGN) {
     if (!w->rules || !w->rules->foreign || !w->rules->foreign(w->rules->ctx, from, to))
       refuse(w, "uncopyable",
-             type == LUA_TTABLE ? "a table with a metatable" : luaL_typename(from, -1));
+             type == LUA_TTABLE      ? "a table with a metatable"
+             : type == LUA_TFUNCTION ? "a function"
+                                     : luaL_typename(from, -1));
   } else {
     lua_Unsigned n = lua_rawlen(from, -1);
     lua_createtable(to, n > 1 << 20 ? 1 << 20 : (int)n, 0);

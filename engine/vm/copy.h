@@ -2,8 +2,8 @@
  *
  * What crosses: nil, booleans, numbers, strings, json.null, and tables of these with string, number
  * or boolean keys; shared and cyclic references are kept, JSON arrays stay arrays, error objects
- * stay error objects. What does not: functions, coroutines, and (unless the caller's `foreign`
- * knows them) userdata and tables with a metatable. Nesting is bounded by IZ_COPY_DEPTH; it uses no
+ * stay error objects. What does not: coroutines, and (unless the caller's `foreign` knows them)
+ * functions, userdata and tables with a metatable. Nesting is bounded by IZ_COPY_DEPTH; it uses no
  * C recursion.
  */
 #ifndef IZ_COPY_H
@@ -16,9 +16,9 @@
 #define IZ_COPY_DEPTH 200
 
 typedef struct iz_copy_rules {
-  /* Asked about the value on top of `from`, a userdata or a table with a foreign metatable, which
-   * must stay there: pushes its stand-in on `to` and returns true, or pushes nothing and returns
-   * false. It may raise on `to` only. NULL: refuse all. */
+  /* Asked about the value on top of `from`, a function, a userdata or a table with a foreign
+   * metatable, which must stay there: pushes its stand-in on `to` and returns true, or pushes
+   * nothing and returns false. It may raise on `to` only. NULL: refuse all. */
   bool (*foreign)(void *ctx, lua_State *from, lua_State *to);
   void *ctx;
 } iz_copy_rules;

@@ -60,6 +60,14 @@ static void keep_failure(iz_fiber *f, iz_scope *scope) {
     vm->on_failure(vm, f);
 }
 
+/* It is over, and nobody needs what it left. */
+static void gone(iz_fiber *f) {
+  iz_vm *vm = f->vm;
+  if (vm->on_gone) vm->on_gone(vm, f);
+  if (!f->held_by) release(f);
+  if (--vm->fibers == 0 && vm->on_idle) vm->on_idle(vm);
+}
+
 static void finish(iz_fiber *f, int status) {
   iz_scope *scope = f->task.scope;
   f->failed = status != LUA_OK;
@@ -68,14 +76,12 @@ static void finish(iz_fiber *f, int status) {
   if (f->failed && !f->cancelled && !awaited) keep_failure(f, scope);
   iz_timer_stop(f->vm->loop, &f->timer);
   iz_task_done(&f->task);
-  if (!f->held_by && !f->pinned) release(f);
-  iz_vm *vm = f->vm;
-  if (--vm->fibers == 0 && vm->on_idle) vm->on_idle(vm);
+  if (!f->pinned) gone(f);
 }
 
 void iz_fiber_unpin(iz_fiber *f) {
   f->pinned = false;
-  if (f->task.flags & IZ_TASK_DONE) release(f);
+  if (f->task.flags & IZ_TASK_DONE) gone(f);
 }
 
 /* Its scope, the waiting fiber's own, ends it. */

@@ -72,6 +72,10 @@ void iz_guard_enter(iz_vm *vm) {
   active = vm;
 }
 
+void iz_guard_forget(iz_vm *vm) {
+  if (active == vm) active = NULL;
+}
+
 /* ---- decisions ---- */
 
 static int raise_limit(lua_State *L, iz_fiber *f) {

@@ -7,7 +7,9 @@
 
 #include "vm/bridge.h"
 #include "vm/copy.h"
+#include "vm/handle.h"
 #include "vm/sandbox.h"
+#include "vm/warm.h"
 
 #include <lauxlib.h>
 #include <string.h>
@@ -162,7 +164,7 @@ static int spawn_run(lua_State *L) {
 
 static int call_over(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
-  iz_copy_rules rules = iz_bridge_outward(lua_touserdata(L, 1));
+  iz_copy_rules rules = iz_handle_resolve(lua_touserdata(L, 1), true);
   return iz_bridge_take(L, (iz_fiber *)ctx, &rules);
 }
 
@@ -174,7 +176,7 @@ static int l_call(lua_State *L) {
   iz_await_check(L);
   s.scope = &iz_lua_task(L)->own;
   iz_err err;
-  iz_copy_rules rules = iz_bridge_inward(iso);
+  iz_copy_rules rules = iz_handle_lend(iso);
   int n = lua_gettop(L) - 2;
   if (!iz_bridge_enter(L, iso->vm->L, spawn_run, &s, n, 0, &rules, "isolate", &err))
     return iz_raise(L, &err);
@@ -184,23 +186,31 @@ static int l_call(lua_State *L) {
 
 /* ---- life ---- */
 
-static int open_isolate(lua_State *L) {
-  iz_sandbox_open(L);
-  iz_bridge_open(L);
-  lua_createtable(L, 1, 0);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_programs);
-  return 0;
-}
-
-/* No task runs in it any more: the collector may have it. */
-static void on_idle(iz_vm *vm) {
-  iz_bridge_anchor(vm->owner, false);
-}
-
 static void close_isolate(iz_isolate *iso) {
   if (!iso->vm) return;
+  iz_loop_undefer(iso->home->loop, &iso->closing);
   iz_vm_free(iso->vm);
   iso->vm = NULL;
+}
+
+static void on_gone(iz_vm *vm, iz_fiber *f) {
+  if (f->crossing) iz_handle_run_over(vm->owner, f);
+}
+
+static void after_last(iz_defer *d) {
+  iz_isolate *iso = IZ_OUTER(d, iz_isolate, closing);
+  close_isolate(iso);
+  iz_bridge_anchor(iso, false);
+}
+
+/* No task runs in it any more: it ends, in a later turn because its last task is still on the
+ * stack, or the collector may have it. */
+static void on_idle(iz_vm *vm) {
+  iz_isolate *iso = vm->owner;
+  if (iso->once)
+    iz_loop_defer(iso->home->loop, &iso->closing);
+  else
+    iz_bridge_anchor(iso, false);
 }
 
 static int64_t option(lua_State *L, const char *name, int64_t (*read)(lua_State *, int),
@@ -210,35 +220,50 @@ static int64_t option(lua_State *L, const char *name, int64_t (*read)(lua_State 
   return v;
 }
 
-/* new{memory=, cpu=, bridge=} */
+/* Makes the userdata, with no state yet, from the options at 1. */
+static iz_isolate *push_isolate(lua_State *L) {
+  iz_isolate *iso = lua_newuserdatauv(L, sizeof *iso, IZ_BRIDGE_VALUES);
+  memset(iso, 0, sizeof *iso);
+  iso->home = iz_vm_of(L);
+  iso->closing.fn = after_last;
+  luaL_setmetatable(L, ISOLATE);
+  lua_getfield(L, 1, "bridge");
+  lua_setiuservalue(L, -2, IZ_BRIDGE_FUNCTION);
+  lua_getfield(L, 1, "closer");
+  lua_setiuservalue(L, -2, IZ_BRIDGE_CLOSER);
+  lua_createtable(L, 0, 0);
+  lua_setiuservalue(L, -2, IZ_BRIDGE_HANDLES);
+  lua_createtable(L, 0, 0);
+  lua_setiuservalue(L, -2, IZ_BRIDGE_OWNED);
+  lua_getfield(L, 1, "once");
+  iso->once = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return iso;
+}
+
+/* Protected in the isolate. */
+static int open_programs(lua_State *I) {
+  lua_createtable(I, 1, 0);
+  lua_rawsetp(I, LUA_REGISTRYINDEX, &key_programs);
+  return 0;
+}
+
+/* new{memory=, cpu=, bridge=, closer=, once=} */
 static int l_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   int64_t memory = option(L, "memory", iz_check_size, DEFAULT_MEMORY);
   int64_t cpu = option(L, "cpu", iz_check_duration, 1000000000);
-  iz_vm *home = iz_vm_of(L);
-  iz_isolate *iso = lua_newuserdatauv(L, sizeof *iso, 2);
-  memset(iso, 0, sizeof *iso);
-  iso->home = home;
-  luaL_setmetatable(L, ISOLATE);
-  lua_getfield(L, 1, "bridge");
-  lua_setiuservalue(L, -2, 1);
-  lua_createtable(L, 0, 0);
-  lua_setiuservalue(L, -2, 2); /* its handles: number -> object */
-  iso->vm = iz_vm_new(home->loop, 0);
+  iz_isolate *iso = push_isolate(L);
+  iz_bridge_remember(L, iso, -1);
+  iso->vm = iso->once ? iz_warm_take(L) : iz_warm_open(iso->home->loop);
   if (!iso->vm) return luaL_error(L, "not enough memory");
   iso->vm->owner = iso;
-  lua_State *I = iso->vm->L;
-  lua_pushcfunction(I, open_isolate);
-  if (lua_pcall(I, 0, 0, 0) != LUA_OK) {
-    lua_pushfstring(L, "cannot open the isolate: %s", lua_tostring(I, -1));
-    iz_vm_free(iso->vm);
-    iso->vm = NULL;
-    return lua_error(L);
-  }
+  lua_pushcfunction(iso->vm->L, open_programs);
+  if (lua_pcall(iso->vm->L, 0, 0, 0) != LUA_OK) return luaL_error(L, "not enough memory");
+  iso->vm->on_gone = on_gone;
   iso->vm->on_idle = on_idle;
   iso->vm->mem_limit = (size_t)memory;
   iso->vm->cpu_slices = (int)((cpu + SLICE_NS - 1) / SLICE_NS);
-  iz_bridge_remember(L, iso, -1);
   return 1;
 }
 

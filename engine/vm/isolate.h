@@ -13,7 +13,9 @@
 #include "vm/vm.h"
 
 /* Lua: iza.core.isolate (lua/iza/isolate.lua documents it):
- *   new{memory=, cpu=, bridge=} -> isolate
+ *   new{memory=, cpu=, bridge=, closer=, once=} -> isolate
+ *     bridge(path, ...) runs what stubs call; closer(objects, failed) closes what a run left open;
+ *     once: the state comes from those kept ready and ends after its first call
  *   isolate:load(source, name, modules?) -> program | nil, err
  *   isolate:call(program, entry?, ...) -> results     waits; raises what the program raised
  *   isolate:stats() -> {memory=, running=}      isolate:close() */

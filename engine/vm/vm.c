@@ -72,7 +72,7 @@ iz_vm *iz_vm_new(iz_loop *loop, size_t mem_limit) {
 
 void iz_vm_free(iz_vm *vm) {
   if (!vm) return;
-  iz_guard_enter(NULL);
+  iz_guard_forget(vm);
   lua_close(vm->L);
   iz_free(vm);
 }

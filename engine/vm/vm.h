@@ -58,8 +58,9 @@ struct iz_vm {
   bool mem_hit;                /* the limit refused an allocation since it was last looked at */
   uint64_t mem_total;          /* bytes ever allocated */
   int cpu_slices;              /* budget between waits in 10 ms slices; 0 = none (main state) */
-  int fibers;                  /* that live in it */
-  void (*on_idle)(iz_vm *vm);  /* the last of them ended */
+  int fibers;                  /* that live in it, or are pinned */
+  void (*on_gone)(iz_vm *vm, iz_fiber *f);    /* one of them is over and its results were taken */
+  void (*on_idle)(iz_vm *vm);                 /* the last of them ended */
   void (*on_failure)(iz_vm *vm, iz_fiber *f); /* a fiber failed and nobody joined it */
   /* Ctrl-C came: true when it was dealt with (a REPL). NULL: all tasks are cancelled. */
   bool (*on_interrupt)(iz_vm *vm);
@@ -145,6 +146,8 @@ bool iz_guard_start(iz_err *err);
 void iz_guard_stop(void);
 /* Names the state whose fibers run from now on. */
 void iz_guard_enter(iz_vm *vm);
+/* The state is about to end. */
+void iz_guard_forget(iz_vm *vm);
 /* For long C functions of a sandbox, every few thousand steps: raises when the running fiber's
  * budget is spent. `preempt` also tells whether the slice is over and the function can yield: it
  * must then `return lua_yieldk(L, 0, ctx, k)` at once and go on in k. */

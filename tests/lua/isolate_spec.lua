@@ -356,6 +356,122 @@ describe("iza.isolate", function()
   end)
 end)
 
+describe("objects a call leaves open", function()
+  -- What iza.probe.open makes notes in `log` how it was closed.
+  local log
+  local function open(name)
+    return setmetatable({name = name, each = function()
+      local n = 0
+      return function() n = n + 1 return n < 3 and n or nil end
+    end}, {__close = function(_, err)
+      iza.sleep "1ms"
+      log[#log + 1] = name .. (err and " dropped" or " closed")
+    end})
+  end
+
+  local function probe(source, options)
+    log = {}
+    rawset(iza, "probe", {open = open})
+    options = options or {}
+    options.source, options.capabilities = source, {"iza:probe"}
+    return assert(iza.isolate(options))
+  end
+
+  local function settle()
+    for _ = 1, 100 do
+      if #log > 0 then break end
+      iza.sleep "1ms"
+    end
+    iza.sleep "5ms" -- and whatever more there would be
+  end
+
+  after_each(function() rawset(iza, "probe", nil) end)
+
+  it("are closed with it, latest first", function()
+    local iso = probe [[return function()
+      local a, b = iza.probe.open "a", iza.spawn(function() return iza.probe.open "b" end):join()
+      return a.name, b.name
+    end]]
+    assert.same({"a", "b"}, {iso:call()})
+    settle()
+    assert.same({"b closed", "a closed"}, log)
+  end)
+
+  it("are dropped when it fails or is cancelled", function()
+    local iso = probe [[return function(wait)
+      local a = iza.probe.open "a"
+      if wait then iza.sleep(100) end
+      error(a.name)
+    end]]
+    assert.is_false((pcall(iso.call, iso, nil, false)))
+    settle()
+    assert.same({"a dropped"}, log)
+    log = {}
+    local t = iza.spawn(iso.call, iso, nil, true)
+    iza.sleep "5ms"
+    t:cancel()
+    pcall(t.join, t)
+    settle()
+    assert.same({"a dropped"}, log)
+  end)
+
+  it("stay open when they are its results or its arguments", function()
+    local iso = probe "return function(given) return iza.probe.open 'a', given.name end"
+    local a, name = iso:call(nil, open "given")
+    assert.same({"a", "given"}, {a.name, name})
+    iza.sleep "10ms"
+    assert.same({}, log)
+  end)
+
+  it("are closed earlier by <close>, once, and told of the error", function()
+    local iso = probe [[return function()
+      do local a <close> = iza.probe.open "a" end
+      pcall(function() local b <close> = iza.probe.open "b" error "no" end)
+      local s = 0
+      for n in iza.probe.open("c"):each() do s = s + n end
+      return s
+    end]]
+    assert.equal(3, iso:call())
+    settle()
+    assert.same({"a closed", "b dropped"}, {log[1], log[2]})
+  end)
+end)
+
+describe("a state of its own", function()
+  it("is what each call gets with a memory limit, and it ends with the call", function()
+    local iso = assert(iza.isolate{limits = {memory = "3MB"}, source = [[return function(size)
+      local kept = ("x"):rep(size)
+      iza.sleep "10ms"
+      return #kept
+    end]]})
+    local size = 1200000 -- rep needs it twice; a second call would not fit into the same state
+    local sizes = {iza.all{function() return iso:call(nil, size) end,
+      function() return iso:call(nil, size) end}}
+    assert.same({size, size}, sizes)
+    iza.sleep "1ms"
+    assert.same({memory = 0, running = 0}, iso:stats())
+    assert.error_matches(function() iso:call(nil, 5 << 20) end, "memory")
+    assert.equal(10, iso:call(nil, 10))
+    iso:close()
+    assert.error_matches(function() iso:call(nil, 1) end, "closed")
+  end)
+
+  it("never ran code before", function()
+    -- the string metatable's index is one table a state: an address tells states apart
+    local source = "return function() return tostring(string):match('0x%x+') end"
+    local shared = assert(iza.isolate{source = source})
+    assert.equal(shared:call(), shared:call())
+    local strange = assert(iza.isolate{source = source, untrusted = true})
+    local seen = {}
+    local calls = {}
+    for i = 1, 8 do calls[i] = function() return strange:call() end end
+    for _, address in ipairs{iza.all(calls)} do
+      assert.is_nil(seen[address])
+      seen[address] = true
+    end
+  end)
+end)
+
 describe("iza.code", function()
   local code = require "iza.code"
 
