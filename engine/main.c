@@ -79,7 +79,7 @@ static int load_code(lua_State *L, void *ctx) {
 static int load_verb(lua_State *L, void *ctx) {
   const command *c = ctx;
   set_arg(L, c);
-  iz_project_open(L, ".");
+  iz_project_try(L, ".");
   iz_modules_add_dir(L, ".");
   lua_getglobal(L, "require");
   lua_pushliteral(L, "iza.cli");

@@ -69,9 +69,13 @@ int iz_lock_take(const char *path, iz_err *err) {
   return fd;
 }
 
-pid_t iz_lock_owner(const char *path) {
+pid_t iz_lock_owner(const char *path, iz_err *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
+  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return 0;
+  if (fd < 0) {
+    iz_fail_errno(err, errno, "cannot see who holds %s", path);
+    return -1;
+  }
   pid_t pid = 0;
   /* A new owner needs an instant to write its pid. */
   for (int i = 0; i < 20 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK; i++) {
@@ -111,9 +115,13 @@ bool iz_file_replace(const char *path, const void *data, size_t n, mode_t mode, 
   return iz_fail_errno(err, saved, "cannot write %s", path);
 }
 
+/* Whether there is a folder; errno stays what it was. */
 static bool is_dir(const char *path) {
   struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+  int saved = errno;
+  bool is = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+  errno = saved;
+  return is;
 }
 
 bool iz_dir_make(const char *path, mode_t mode, iz_err *err) {

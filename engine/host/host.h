@@ -15,8 +15,9 @@
  * which holds the lock until it is closed and is not inherited; -1 with code "locked" when another
  * process has it, else an errno code. */
 int iz_lock_take(const char *path, iz_err *err);
-/* The pid of the process that holds the lock; 0 when nobody does or there is no such file. */
-pid_t iz_lock_owner(const char *path);
+/* The pid of the process that holds the lock; 0 when nobody does or there is no such file; -1 with
+ * an errno code when it cannot be seen, as in another user's folder. */
+pid_t iz_lock_owner(const char *path, iz_err *err);
 
 /* Replaces the file: written beside it with this mode, synced, renamed over it. What a reader finds
  * is always the old or the new content whole. */

@@ -54,9 +54,12 @@ static int l_lock(lua_State *L) {
   return *fd >= 0 ? 1 : iz_push_error(L, &err);
 }
 
-/* owner(path) -> pid of who holds the lock, or nil. */
+/* owner(path) -> pid of who holds the lock, nil when nobody does, or nil, err: it cannot be seen.
+ */
 static int l_owner(lua_State *L) {
-  pid_t pid = iz_lock_owner(luaL_checkstring(L, 1));
+  iz_err err;
+  pid_t pid = iz_lock_owner(luaL_checkstring(L, 1), &err);
+  if (pid < 0) return iz_push_error(L, &err);
   if (!pid) return 0;
   lua_pushinteger(L, pid);
   return 1;

@@ -15,7 +15,7 @@
 
 #define SETTINGS "/iza.lua"
 
-static char key_root, key_settings;
+static char key_root, key_settings, key_problem;
 
 bool iz_project_find(const char *from, char *root, size_t size) {
   char path[PATH_MAX + sizeof SETTINGS];
@@ -67,8 +67,27 @@ void iz_project_open(lua_State *L, const char *from) {
   lua_pop(L, 1);
 }
 
+static int open_from(lua_State *L) {
+  iz_project_open(L, lua_tostring(L, 1));
+  return 0;
+}
+
+void iz_project_try(lua_State *L, const char *from) {
+  lua_pushcfunction(L, open_from);
+  lua_pushstring(L, from);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_rawsetp(L, LUA_REGISTRYINDEX, &key_problem);
+}
+
+/* problem() -> what iz_project_try kept, or nil. */
+static int l_problem(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_problem);
+  return 1;
+}
+
 int iz_open_project(lua_State *L) {
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
+  lua_pushcfunction(L, l_problem);
+  lua_setfield(L, -2, "problem");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_root);
   lua_setfield(L, -2, "root");
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_settings);

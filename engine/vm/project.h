@@ -17,7 +17,10 @@ bool iz_project_find(const char *from, char *root, size_t size);
 /* Opens the project above `from` in a main state: runs its iza.lua, extends the paths, and lets
  * iza.project check the settings. Does nothing outside a project. Raises what is wrong in it. */
 void iz_project_open(lua_State *L, const char *from);
-/* Lua: iza.core.project, {root, settings}; both nil outside a project. */
+/* The same for verbs: what is wrong with the settings is kept for iza.project, so that those that
+ * show or mend it still run. */
+void iz_project_try(lua_State *L, const char *from);
+/* Lua: iza.core.project, {root, settings, problem()}; all nil outside a project. */
 int iz_open_project(lua_State *L);
 
 #endif

@@ -94,12 +94,13 @@ end
 ---@param data string the data directory
 ---@param path string
 ---@return any? answer the decoded JSON
----@return iza.Error? err code "not_running", or why it did not answer
+---@return iza.Error? err code "not_running", "EACCES" for another user's, or why it did not answer
 function api.ask(data, path)
-  if not host.owner(data .. "/lock") then
-    return fail("not_running", "no iza runs on %s", data)
-  end
-  local response, err = iza.http.get("http://localhost" .. path,
+  local pid, err = host.owner(data .. "/lock")
+  if err then return nil, err end
+  if not pid then return fail("not_running", "no iza runs on %s", data) end
+  local response
+  response, err = iza.http.get("http://localhost" .. path,
     {socket = api.socket(data), timeout = "5s", proxy = false})
   if not response then return nil, err end
   if response.status ~= 200 then return fail("refused", "%s answered %d", path, response.status) end

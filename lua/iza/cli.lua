@@ -7,6 +7,7 @@
 ---       summary = "one line",
 ---       args = { ... },                 -- for iza.args; `--data DIR` is added to each
 ---       run = function(opts) ... end,   -- opts: the values by name
+---       always = true,                  -- it runs although the settings are wrong
 ---     }
 ---
 --- `run` returns an exit code, nothing (0), or nil and an error (printed, 1). A command line that
@@ -28,6 +29,7 @@ local FOLDER = "lua/iza/cli/"
 ---@field summary string
 ---@field args iza.ArgSpec|iza.Arg[]
 ---@field raw? boolean
+---@field always? boolean
 ---@field run fun(opts: table): integer|nil, any
 
 --- The names of all verbs, sorted.
@@ -128,6 +130,8 @@ end
 function cli.main(word, argv)
   local verb = cli.verb(word)
   if not verb then return unknown(word) end
+  local fine, problem = project.load()
+  if not fine and not verb.always then return cli.failed("iza " .. word, problem) end
   local opts, status = argv, nil
   if not verb.raw then opts, status = cli.options(verb, argv) end
   if not opts then return status end

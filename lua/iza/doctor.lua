@@ -35,6 +35,14 @@ local function package_version(name)
   end
 end
 
+doctor.add("settings", function()
+  local file = project.root and project.root .. "/iza.lua" or project.config_file()
+  if project.problem then
+    return "fail", project.problem.message, "correct " .. file
+  end
+  return "ok", host.kind(file) and file or "none; the defaults hold"
+end)
+
 doctor.add("lua", function() return "ok", _VERSION .. ", built in" end)
 
 -- The fixes that count are Debian's: 2.1.12-stable-8 up to +deb12u1 has known holes.

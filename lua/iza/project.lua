@@ -12,6 +12,7 @@ local host = require "iza.core.host"
 local project = {
   root = core.root, ---@type string? absolute path; nil outside a project
   settings = core.settings or {}, ---@type iza.Settings
+  problem = nil, ---@type iza.Error? what is wrong with the settings, once project.load() met it
 }
 
 ---@class iza.Settings
@@ -109,18 +110,37 @@ end
 ---@return string path
 function project.config_file() return xdg("XDG_CONFIG_HOME", ".config") .. "/config.lua" end
 
--- Outside a project: the settings of the config file, read once.
+-- The settings of the config file, or nil, err.
 local function user_settings()
   local path = project.config_file()
   local text = read_all(path)
   if not text then return {} end
   local chunk, why = load(text, "@" .. path, "t", {})
-  if not chunk then error(why, 0) end
-  local settings = chunk()
-  if type(settings) ~= "table" then error(path .. ": it must return a table of settings", 0) end
+  if not chunk then return fail("%s", why) end
+  local ran, settings = pcall(chunk)
+  if not ran then return fail("%s", tostring(settings)) end
+  if type(settings) ~= "table" then
+    return fail("%s: it must return a table of settings", path)
+  end
   local ok, err = project.check(path, settings)
-  if not ok then error(err, 0) end
+  if not ok then return nil, err end
   return settings
+end
+
+--- Reads the settings for a verb. When they are wrong it goes on without any, so that verbs that
+--- show or mend them can run; `project.problem` keeps what is wrong.
+---@return true? ok
+---@return iza.Error? err code "invalid"; the message has the file and the line
+function project.load()
+  local problem, err = core.problem(), nil
+  if problem ~= nil then
+    err = select(2, fail("%s", tostring(problem)))
+  elseif not project.root then
+    project.user, err = user_settings()
+  end
+  if not err then return true end
+  project.settings, project.user, project.problem = {}, {}, err
+  return nil, err
 end
 
 --- One setting, of the project or else of the user's config file.
@@ -128,7 +148,11 @@ end
 ---@param key string
 ---@return any
 function project.setting(key)
-  if not project.root and not project.user then project.user = user_settings() end
+  if not project.root and not project.user then
+    local settings, err = user_settings()
+    if not settings then error(err, 0) end
+    project.user = settings
+  end
   return (project.user or project.settings)[key]
 end
 
@@ -145,18 +169,33 @@ local function absolute(dir, base)
   return base .. "/" .. dir
 end
 
+local function of_user(set)
+  return set and absolute(set, home()) or xdg("XDG_DATA_HOME", ".local/share")
+end
+
+-- What --data or IZA_DATA say.
+local function named()
+  local dir = chosen or os.getenv "IZA_DATA"
+  if not dir or dir == "" then return nil end
+  return absolute(dir:gsub("(.)/+$", "%1"), host.cwd() or "/")
+end
+
 --- The data directory: `--data`, IZA_DATA, the setting `data`, the project's data/, or the user's
 --- ($XDG_DATA_HOME/iza). It may not exist yet.
 --- Example: `local file = project.data_dir() .. "/token"`
 ---@return string dir absolute
 function project.data_dir()
-  local named = chosen or os.getenv "IZA_DATA"
-  if named and named ~= "" then
-    return absolute(named:gsub("(.)/+$", "%1"), host.cwd() or "/")
-  end
+  local dir = named()
+  if dir then return dir end
   local set = project.setting "data"
-  if project.root then return absolute(set or "data", project.root) end
-  return set and absolute(set, home()) or xdg("XDG_DATA_HOME", ".local/share")
+  return project.root and absolute(set or "data", project.root) or of_user(set)
+end
+
+--- The data directory of the user, whatever project we are in: `--data`, IZA_DATA, or what holds
+--- outside of projects (without the config file, if that is broken).
+---@return string dir absolute
+function project.user_data_dir()
+  return named() or of_user((project.user or user_settings() or {}).data)
 end
 
 -- ---- strict globals ----

@@ -50,21 +50,21 @@ static void read_back(const char *path, char *text, size_t size) {
 static void lock_has_one_owner(void **state) {
   (void)state;
   iz_err err;
-  assert_int_equal(iz_lock_owner("lock"), 0);
+  assert_int_equal(iz_lock_owner("lock", &err), 0);
   int fd = iz_lock_take("lock", &err);
   assert_true(fd >= 0);
   assert_int_equal(mode_of("lock"), 0600);
-  assert_int_equal(iz_lock_owner("lock"), getpid());
+  assert_int_equal(iz_lock_owner("lock", &err), getpid());
   pid_t child = fork();
   if (child == 0) {
     bool refused = iz_lock_take("lock", &err) < 0 && !strcmp(err.code, "locked");
-    _exit(refused && iz_lock_owner("lock") == getppid() ? 0 : 1);
+    _exit(refused && iz_lock_owner("lock", &err) == getppid() ? 0 : 1);
   }
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
   close(fd);
-  assert_int_equal(iz_lock_owner("lock"), 0);
+  assert_int_equal(iz_lock_owner("lock", &err), 0);
   fd = iz_lock_take("lock", &err);
   assert_true(fd >= 0);
   close(fd);
@@ -88,12 +88,53 @@ static void lock_dies_with_its_owner(void **state) {
   char answer = 0;
   assert_int_equal(read(ready[0], &answer, 1), 1);
   assert_int_equal(answer, 'y');
-  assert_int_equal(iz_lock_owner("lock"), child);
+  assert_int_equal(iz_lock_owner("lock", &err), child);
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
-  assert_int_equal(iz_lock_owner("lock"), 0);
+  assert_int_equal(iz_lock_owner("lock", &err), 0);
   close(ready[0]);
   close(ready[1]);
+}
+
+/* Runs f as a user without rights. 0: it was true and the error is EACCES. */
+static int as_nobody(bool (*f)(iz_err *err)) {
+  pid_t child = fork();
+  if (child == 0) {
+    iz_err err = {0};
+    if (geteuid() == 0 && setuid(65534) != 0) _exit(2);
+    _exit(f(&err) && !strcmp(err.code, "EACCES") ? 0 : 1);
+  }
+  int status = 0;
+  return waitpid(child, &status, 0) == child ? status : -1;
+}
+
+static bool owner_is_unseen(iz_err *err) {
+  return iz_lock_owner("closed/lock", err) == -1;
+}
+
+/* Another user's server is not "nobody". */
+static void lock_of_another_user_is_not_free(void **state) {
+  (void)state;
+  iz_err err;
+  assert_int_equal(iz_lock_owner("no/such/folder", &err), 0);
+  assert_true(mkdir("closed", 0700) == 0);
+  int fd = iz_lock_take("closed/lock", &err);
+  assert_true(fd >= 0);
+  assert_int_equal(chmod("closed", 0), 0);
+  assert_int_equal(as_nobody(owner_is_unseen), 0);
+  close(fd);
+}
+
+static bool folder_is_refused(iz_err *err) {
+  return !iz_dir_make("new", 0700, err);
+}
+
+/* Why a folder could not be made is told, not that it is not there. */
+static void folder_in_a_closed_place_says_why(void **state) {
+  (void)state;
+  assert_int_equal(chmod(".", 0555), 0);
+  assert_int_equal(as_nobody(folder_is_refused), 0);
+  assert_int_equal(chmod(".", 0700), 0);
 }
 
 static void lock_follows_no_link(void **state) {
@@ -171,9 +212,11 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(lock_has_one_owner, enter, leave),
       cmocka_unit_test_setup_teardown(lock_dies_with_its_owner, enter, leave),
+      cmocka_unit_test_setup_teardown(lock_of_another_user_is_not_free, enter, leave),
       cmocka_unit_test_setup_teardown(lock_follows_no_link, enter, leave),
       cmocka_unit_test_setup_teardown(file_is_replaced_whole, enter, leave),
       cmocka_unit_test_setup_teardown(folders_are_made_with_their_parents, enter, leave),
+      cmocka_unit_test_setup_teardown(folder_in_a_closed_place_says_why, enter, leave),
       cmocka_unit_test_setup_teardown(project_is_the_nearest_above, enter, leave),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,35 @@ describe("iza", function()
       says(is("iza p/deep/er/main.lua", 1, ""), "p/iza.lua:1:")
     end)
 
+    it("wrong settings stop no verb that shows or mends them", function()
+      local function broken(where, message)
+        for _, verb in ipairs {"help", "version", "new fresh && rm -r fresh", "check ."} do
+          local _, err, code = sh("cd " .. where .. " && iza " .. verb)
+          assert.are.same({0, ""}, {code, err}, verb)
+        end
+        local out, _, code = sh("cd " .. where .. " && iza doctor")
+        assert.are.equal(1, code)
+        says(out, message)
+        assert.is_nil(out:find "report this", out)
+        for _, verb in ipairs {"start", "status", "run"} do
+          local err
+          _, err, code = sh("cd " .. where .. " && iza " .. verb)
+          assert.are.equal(1, code)
+          local lines = select(2, err:gsub("\n", ""))
+          assert.are.equal(1, lines, err)
+          says(err, message)
+        end
+      end
+      write("p/iza.lua", "return {name = 1}")
+      broken("p", "p/iza.lua:1: the setting 'name' wants a string")
+      write("home/.config/iza/config.lua", "return {\n  prot = 80}")
+      broken(".", "config.lua:2: there is no setting 'prot'; did you mean 'port'?")
+      write("home/.config/iza/config.lua", "return 1")
+      says(sh "iza doctor || true", "config.lua: it must return a table of settings")
+      says(is("iza -e 'print(iza.project.data_dir())'", 1, ""), "it must return a table")
+      says(sh "iza setup --dry-run", "home/.local/share/iza/token")
+    end)
+
     it("only a checkout overrides iza's own modules", function()
       write("p/lua/iza/duration.lua", "return 'mine'")
       write("p/main.lua", "print(type(require 'iza.duration'))")
@@ -319,6 +348,48 @@ describe("iza", function()
       is("~/.local/bin/iza -e 'print(1)'", 0, "1\n")
       sh(setup .. " --undo")
       for _, path in ipairs(made) do assert.is_nil(host.kind(dir .. "/" .. path), path) end
+    end)
+
+    it("is the user's, from whatever folder, and leaves no empty ones", function()
+      write("p/iza.lua", "return {}")
+      sh("cd p && " .. setup)
+      assert.is_nil(host.kind(dir .. "/p/data"))
+      assert.truthy(host.kind(dir .. "/" .. made[4]))
+      sh(setup .. " --undo")
+      assert.are.same({}, host.list(dir .. "/home"))
+      local out = sh "iza setup --prefix here --dry-run"
+      says(out, dir .. "/here/bin/iza")
+      says(out, 'PATH="' .. dir .. "/here/bin:$PATH")
+    end)
+
+    it("keeps the token of a data directory in use", function()
+      sh(setup)
+      write("home/.local/share/iza/store.db", "")
+      says(sh(setup .. " --undo"), "the data directory holds more")
+      assert.truthy(host.kind(dir .. "/" .. made[4]))
+    end)
+
+    it("renews what an older or a moved iza left", function()
+      sh(setup)
+      local completion = process.read(dir .. "/" .. made[2])
+      sh("ln -sfn /gone/iza ~/.local/bin/iza")
+      local older = "try\n"
+      local sum = 0
+      for i = 1, #older do sum = (sum * 31 + older:byte(i)) & 0xffffffff end
+      write(made[2], completion:match "^[^\n]*\n":gsub("%x%x%x%x%x%x%x%x", ("%08x"):format(sum))
+        .. older)
+      local out, _, code = sh(setup)
+      assert.are.equal(0, code)
+      says(out, "renewed")
+      is("~/.local/bin/iza -e 'print(1)'", 0, "1\n")
+      assert.are.equal(completion, process.read(dir .. "/" .. made[2]))
+      write(made[2], completion .. "# mine\n")
+      sh(setup)
+      assert.are.equal(completion .. "# mine\n", process.read(dir .. "/" .. made[2]))
+      sh("ln -sfn /bin/true ~/.local/bin/iza")
+      out, _, code = sh(setup .. " || exit 3")
+      assert.are.equal(3, code)
+      says(out, "remove it to have it made anew")
     end)
 
     it("leaves alone what somebody changed", function()

@@ -101,6 +101,18 @@ describe("iza start", function()
     assert.are.same({0, "no iza runs on " .. dir .. "/d\n"}, {code, out})
   end)
 
+  it("is not taken for nothing by a user who cannot see it", function()
+    start()
+    process.sh(dir, dir, "cp " .. process.program .. " iza && chmod 755 . iza && chmod 0 d")
+    local as = host.uid() == 0 and "setpriv --reuid=65534 --clear-groups " or ""
+    for _, verb in ipairs {"status", "stop"} do
+      local out, err, code = sh(as .. "./iza " .. verb .. " --data d")
+      assert.are.same({1, ""}, {code, out})
+      assert.truthy(err:find("cannot see who holds " .. dir .. "/d/lock", 1, true), err)
+    end
+    sh "chmod 700 d"
+  end)
+
   it("takes over at once from one that was killed", function()
     start()
     running:kill "SIGKILL"

@@ -51,6 +51,7 @@ end
 
 return {
   group = "project",
+  always = true,
   summary = "Finds syntax errors and unknown globals.",
   about = "Finds what can be known without running the code: syntax errors and unknown globals."
     .. " In a project assigning a global is a finding too. Ends with 1 when there are findings.",

@@ -4,6 +4,7 @@ local cli = require "iza.cli"
 local near = require "iza.args_help"
 
 return {
+  always = true,
   summary = "Lists what may come next on a command line.",
   args = {{"words...", help = "typed so far; the last one is unfinished"}},
   run = function(opts)

@@ -11,6 +11,7 @@ end
 
 return {
   group = "iza",
+  always = true,
   summary = "Checks what iza needs of this machine.",
   about = "Each line is ok, warn (something will be missing) or fail (iza cannot work), with"
     .. " what to do. Ends with 1 when something fails.",

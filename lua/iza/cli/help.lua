@@ -85,6 +85,7 @@ end
 
 return {
   group = "iza",
+  always = true,
   summary = "Explains verbs, topics and functions.",
   args = {
     {"topic", required = false, help = "a verb, a topic, or a function such as json.encode"},

@@ -33,6 +33,7 @@ end
 
 return {
   group = "project",
+  always = true,
   summary = "Makes a new project.",
   args = {
     {"dir", help = "the folder; it must be empty or not exist"},

@@ -13,7 +13,8 @@ return {
   run = function(opts)
     local data = project.data_dir()
     local lock = data .. "/lock"
-    local pid = host.owner(lock)
+    local pid, unseen = host.owner(lock)
+    if unseen then return nil, unseen end
     if not pid then
       print("no iza runs on " .. data)
       return 0

@@ -2,6 +2,7 @@ local version = require "iza.version"
 
 return {
   group = "iza",
+  always = true,
   summary = "Shows the version.",
   args = {
     {"--json", help = "as JSON"},
