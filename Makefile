@@ -121,7 +121,7 @@ ctest: $(CTEST:%.c=$(B)/%) $(FUZZ:%=$(B)/tests/fuzz/%)
 
 FUZZ_CFLAGS = $(COMMON) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 
-fuzz: $(FUZZ:%=build/fuzz/bin/%) ## fuzz each target for SECONDS=30, starting from the corpus
+fuzz: $(FUZZ:%=build/fuzz/bin/%) ## fuzz each target for SECONDS=30, small ones a quarter
 	@SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $(FUZZ)
 
 build/fuzz/%.o: %.c Makefile | need-test

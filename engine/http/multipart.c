@@ -21,6 +21,13 @@ static iz_multipart_event bad(iz_multipart *m, const char *why) {
 
 /* ---- parameters: ;name=value or ;name="value" ---- */
 
+/* Does the value begin with `word`, and is what follows, if anything, parameters? */
+static bool is_word(const char *s, size_t n, const char *word) {
+  size_t len = strlen(word);
+  return n >= len && iz_http_equal_nocase(s, len, word, len) &&
+         (n == len || s[len] == ';' || s[len] == ' ' || s[len] == '\t');
+}
+
 typedef struct param {
   const char *name;
   size_t name_len;
@@ -71,7 +78,7 @@ bool iz_multipart_begin(iz_multipart *m, const char *type, size_t n) {
   static const char wanted[] = "multipart/form-data";
   size_t at = sizeof wanted - 1;
   *m = (iz_multipart){0};
-  if (n < at || !iz_http_equal_nocase(type, at, wanted, at)) return false;
+  if (!is_word(type, n, wanted)) return false;
   iz_buf value = {0};
   param p = {.value = &value};
   bool bad_form = false, found = false;
@@ -166,18 +173,19 @@ static iz_multipart_event part_begins(iz_multipart *m) {
   size_t n = 0, at = sizeof wanted - 1;
   iz_buf value = {0};
   param p = {.value = &value};
-  bool bad_form = false, named = false;
+  bool bad_form = false, named = false, twice = false;
   const char *v = lines_ok(m) ? iz_multipart_header(m, "content-disposition", &n) : NULL;
-  if (!v || n < at || !iz_http_equal_nocase(v, at, wanted, at))
-    return bad(m, "a part without a form-data Content-Disposition");
+  if (!v || !is_word(v, n, wanted)) return bad(m, "a part without a form-data Content-Disposition");
   iz_buf_clear(&m->name);
   iz_buf_clear(&m->filename);
   m->has_filename = false;
   while (next_param(v, n, &at, &p, &bad_form)) {
     if (name_is(&p, "name")) {
+      twice |= named;
       named = true;
       iz_buf_add(&m->name, value.data, value.len);
     } else if (name_is(&p, "filename")) {
+      twice |= m->has_filename;
       m->has_filename = true;
       iz_buf_add(&m->filename, value.data, value.len);
     }
@@ -186,6 +194,7 @@ static iz_multipart_event part_begins(iz_multipart *m) {
   iz_buf_free(&value);
   if (oom) return bad(m, "out of memory");
   if (bad_form || !named) return bad(m, "a part without a name");
+  if (twice) return bad(m, "a part with two names");
   m->state = M_DATA;
   m->matched = 0;
   return IZ_MULTIPART_PART;

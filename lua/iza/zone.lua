@@ -24,22 +24,29 @@ local function take_name(text)
   return text:match "^(%a+)(.*)$"
 end
 
+local function number_in(digits, from, to)
+  local n = #digits <= 3 and math.tointeger(digits)
+  return n and n >= from and n <= to and n or nil
+end
+
 -- [+-]hh[:mm[:ss]], in seconds; hours to 167 (RFC 8536 §3.3.1)
 local function take_time(text)
-  local sign, h, rest = text:match "^([+-]?)(%d+)(.*)$"
+  local sign, digits, rest = text:match "^([+-]?)(%d+)(.*)$"
+  local h = digits and number_in(digits, 0, 167)
   if not h then return nil end
   local m, s
-  m, rest = (rest:match "^:(%d%d)" or "0"), rest:gsub("^:%d%d", "", 1)
-  s, rest = (rest:match "^:(%d%d)" or "0"), rest:gsub("^:%d%d", "", 1)
-  local seconds = tonumber(h) * 3600 + tonumber(m) * 60 + tonumber(s)
-  return math.tointeger(sign == "-" and -seconds or seconds), rest
+  m, rest = (rest:match "^:([0-5]%d)" or "0"), rest:gsub("^:[0-5]%d", "", 1)
+  s, rest = (rest:match "^:([0-5]%d)" or "0"), rest:gsub("^:[0-5]%d", "", 1)
+  local seconds = h * 3600 + math.tointeger(m) * 60 + math.tointeger(s)
+  return sign == "-" and -seconds or seconds, rest
 end
 
 -- A day of the year: returns a function year -> days since 1970-01-01.
 local function take_day(text)
   local m, w, d, rest = text:match "^M(%d+)%.(%d)%.(%d)(.*)$"
   if m then
-    m, w, d = math.tointeger(m), math.tointeger(w), math.tointeger(d)
+    m, w, d = number_in(m, 1, 12), number_in(w, 1, 5), number_in(d, 0, 6)
+    if not (m and w and d) then return nil end
     return function(year)
       local first = calendar.days(year, m, 1)
       local day = (d - calendar.weekday(first)) % 7 + (w - 1) * 7
@@ -49,7 +56,8 @@ local function take_day(text)
   end
   local j, n, tail = text:match "^(J?)(%d+)(.*)$"
   if not n then return nil end
-  n = math.tointeger(n)
+  n = number_in(n, j == "" and 0 or 1, 365)
+  if not n then return nil end
   if j == "" then return function(year) return calendar.days(year, 1, 1) + n end, tail end
   return function(year) -- counts 1 to 365 and never February 29
     local leap = calendar.is_leap(year) and n >= 60 and 1 or 0
@@ -143,6 +151,23 @@ local function search(data, b, t)
   return low - 1
 end
 
+local OFFSET_MAX = 7 * 86400 -- seconds; RFC 8536 §3.2 hopes for 26 hours
+
+-- Transitions ascend and name a type there is; types have a sane offset and a name that ends.
+local function is_sound(data, b)
+  local last = math.mininteger
+  for i = 0, b.times - 1 do
+    local at = string.unpack(">i8", data, b.time_at + i * 8)
+    if i > 0 and at <= last or data:byte(b.index_at + i) >= b.types then return false end
+    last = at
+  end
+  for i = 0, b.types - 1 do
+    local offset, _, name = string.unpack(">i4 B B", data, b.type_at + i * 6)
+    if math.abs(offset) > OFFSET_MAX or name >= b.chars then return false end
+  end
+  return data:byte(b.char_at + b.chars - 1) == 0
+end
+
 --- Reads the bytes of a zone file, version 2 or later.
 ---@param data string
 ---@param name string for messages
@@ -154,10 +179,8 @@ function zone.parse(data, name)
   if not b or b.types == 0 or b.done > #data then
     return fail("invalid", "the file of time zone %s is damaged or too old", name)
   end
-  for i = 0, b.times - 1 do
-    if data:byte(b.index_at + i) >= b.types then
-      return fail("invalid", "the file of time zone %s is damaged", name)
-    end
+  if not is_sound(data, b) then
+    return fail("invalid", "the file of time zone %s is damaged", name)
   end
   local footer, rule = data:match("^\n([^\n]*)\n", b.done), nil
   if footer and footer ~= "" then

@@ -84,6 +84,10 @@ static void test_refuses(void **state) {
         "BAD a part without a form");
   check(TYPE, PART("filename=x", "1"), "BAD a part without a name");
   check(TYPE, PART("name=\"a", "1"), "BAD a part without a name");
+  check("multipart/form-databoundary=XX", "", "REFUSED");
+  check(TYPE, "--XX\r\nContent-Disposition: form-dataname=a\r\n\r\nx", "BAD a part without a form");
+  check(TYPE, PART("name=a; name=b", "1"), "BAD a part with two names");
+  check(TYPE, PART("name=a; filename=b; FileName=c", "1"), "BAD a part with two names");
   check(TYPE, "--XX\nContent-Disposition: form-data; name=a\r\n\r\n", "BAD malformed");
   check(TYPE, "--XX\r\nno colon\r\n\r\n", "BAD ");
   check(TYPE, PART("name=a", "1") "--XXY", "BAD malformed");

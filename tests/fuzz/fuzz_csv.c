@@ -5,17 +5,9 @@
  */
 #include "base/alloc.h"
 #include "csv/csv.h"
+#include "must.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "broken: %s\n", what);
-  abort();
-}
 
 static void add_number(iz_buf *log, uint64_t n) {
   iz_buf_add(log, &n, sizeof n);

@@ -3,17 +3,9 @@
  * Byte 0 is the seed of the split, byte 1 the size bound; the rest is the stream.
  */
 #include "http/sse.h"
+#include "must.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int ok, const char *what) {
-  if (ok) return;
-  fprintf(stderr, "broken: %s\n", what);
-  abort();
-}
 
 static void log_part(iz_buf *log, const char *p, size_t n) {
   iz_buf_add(log, &n, sizeof n);

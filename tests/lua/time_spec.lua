@@ -94,7 +94,8 @@ describe("iza.time zones", function()
     assert.same({-10800, "AAA", false}, {julian(time.parse "2024-10-28T02:30:15Z")})
     assert.same({-9000, "-0230", false}, {zones.rule "<-0230>2:30"(0)})
     for _, bad in ipairs {"", "CET", "CET-1CEST", "CET-1CEST,M3", "CET-1CEST,M3.5.0,M10.5.0x",
-      "<+01-1"} do
+      "<+01-1", "A168", "A1:60", "A99999999999999999999", "A1B,M13.1.0,M1.1.0", "A1B,M1.6.0,M1.1.0",
+      "A1B,M1.1.7,M1.1.0", "A1B,J0,J1", "A1B,0,366"} do
       assert.is_nil((zones.rule(bad)), bad)
     end
   end)
