@@ -156,9 +156,29 @@ int iz_error_wrap(lua_State *L) {
 
 /* ---- the report ---- */
 
-/* Pushes "file", line of the first traceback line that names a source line; pushes nothing and
- * returns 0 when there is none. */
-static int find_site(const char *trace, char *file, size_t size) {
+/* Whether a source is one of the library's own: what is wrong there is mostly the caller's. */
+static bool is_library(const char *file) {
+  return !strncmp(file, "lua/iza/", 8) || strstr(file, "/lua/iza/");
+}
+
+int iz_error_misuse(lua_State *L) {
+  luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline <= 0 || (*ar.source == '@' && is_library(ar.source + 1))) continue;
+    lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    lua_insert(L, 1);
+    lua_concat(L, 2);
+    break;
+  }
+  return lua_error(L);
+}
+
+/* Finds the first line of a traceback that names a source line, outside the library if so wanted:
+ * writes its file and returns its number, or 0. */
+static int find_site(const char *trace, char *file, size_t size, bool outside) {
   for (const char *line = trace; line && *line; line = strchr(line + 1, '\n')) {
     while (*line == '\n' || *line == '\t' || *line == ' ') line++;
     const char *colon = strchr(line, ':');
@@ -171,7 +191,7 @@ static int find_site(const char *trace, char *file, size_t size) {
     if (!n || *p != ':' || len >= size) continue;
     memcpy(file, line, len);
     file[len] = 0;
-    return n;
+    if (!outside || !is_library(file)) return n;
   }
   return 0;
 }
@@ -257,6 +277,21 @@ static void add_field(lua_State *L, luaL_Buffer *b, int index, const char *field
   }
 }
 
+/* The message behind its "file:12: "; the whole one when it does not begin with that. */
+static const char *without_place(const char *message, const char *file) {
+  size_t n = strlen(file);
+  if (strncmp(message, file, n) != 0 || message[n] != ':') return message;
+  const char *p = message + n + 1 + strspn(message + n + 1, "0123456789");
+  return *p == ':' && p[1] == ' ' ? p + 2 : message;
+}
+
+static void add_place(luaL_Buffer *b, const char *file, int line) {
+  char number[16];
+  snprintf(number, sizeof number, ":%d: ", line);
+  luaL_addstring(b, file);
+  luaL_addstring(b, number);
+}
+
 void iz_error_report(lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 12, NULL);
@@ -271,13 +306,24 @@ void iz_error_report(lua_State *L, int index) {
     luaL_tolstring(L, index, NULL);
   }
   message = lua_tostring(L, -1);
-  char file[512];
+  if (!message) message = "(no message)";
+  char file[512], caller[512];
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  luaL_addstring(&b, message ? message : "(no message)");
   /* the message of error("x") starts with the failing line; else the trace does */
-  int line = message ? find_site(message, file, sizeof file) : 0;
-  if (!line && trace) line = find_site(trace, file, sizeof file);
+  int line = find_site(message, file, sizeof file, false);
+  if (line && is_library(file)) {
+    int from = trace ? find_site(trace, caller, sizeof caller, true) : 0;
+    if (from) {
+      message = without_place(message, file);
+      line = from;
+      memcpy(file, caller, sizeof file);
+      add_place(&b, file, line);
+    }
+  }
+  if (!line && trace) line = find_site(trace, file, sizeof file, true);
+  if (!line && trace) line = find_site(trace, file, sizeof file, false);
+  luaL_addstring(&b, message);
   if (line) add_quote(&b, file, line);
   if (object) {
     add_field(L, &b, index, "trace", "\nstack:");

@@ -604,11 +604,11 @@ int iz_open_task(lua_State *L) {
   static const luaL_Reg scope_methods[] = {
       {"spawn", scope_spawn}, {"cancel", scope_cancel}, {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"sleep", l_sleep},         {"spawn", l_spawn},   {"scope", l_scope},
-      {"daemon", l_daemon},       {"report", l_report}, {"now", l_now},
-      {"seconds", l_seconds},     {"park", l_park},     {"unpark", l_unpark},
-      {"current", l_current},     {"list", l_list},     {"error", iz_error_new},
-      {"cancelled", l_cancelled}, {NULL, NULL}};
+      {"sleep", l_sleep},          {"spawn", l_spawn},         {"scope", l_scope},
+      {"daemon", l_daemon},        {"report", l_report},       {"now", l_now},
+      {"seconds", l_seconds},      {"park", l_park},           {"unpark", l_unpark},
+      {"current", l_current},      {"list", l_list},           {"error", iz_error_new},
+      {"misuse", iz_error_misuse}, {"cancelled", l_cancelled}, {NULL, NULL}};
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fiber_meta);
   open_class(L, "task", task_methods, task_index);
   lua_pushcfunction(L, task_tostring);

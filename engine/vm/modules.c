@@ -239,6 +239,7 @@ bool iz_modules_is_native(const char *name) {
 
 bool iz_modules_native(lua_State *L, const char *name) {
   static const char *const parts[] = {"iza.fail",
+                                      "iza.misuse",
                                       "iza.calendar",
                                       "iza.duration",
                                       "iza.zone",

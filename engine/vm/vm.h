@@ -138,6 +138,8 @@ const char *iz_error_find_source(lua_State *L, const char *name, size_t *n);
 void iz_error_mark(lua_State *L);
 /* Lua: iza.error(code, message, retryable?) -> error object. */
 int iz_error_new(lua_State *L);
+/* Lua: misuse(message), raised with the place of the first function outside the library. */
+int iz_error_misuse(lua_State *L);
 /* Registers the error metatable of a new state. */
 void iz_error_open(lua_State *L);
 

@@ -8,6 +8,7 @@
 local crypto = require "iza.crypto"
 local fail = require "iza.fail"
 local host = require "iza.core.host"
+local misuse = require "iza.misuse"
 
 local api = {routes = {}}
 
@@ -28,8 +29,8 @@ local context ---@type iza.StartContext
 ---@param routes table<string, iza.Handler>
 function api.add(routes)
   for pattern, handler in pairs(routes) do
-    if not pattern:find "^%u+ /api/" then error("a route of the API begins with /api/", 2) end
-    if api.routes[pattern] then error(pattern .. " is there already", 2) end
+    if not pattern:find "^%u+ /api/" then misuse "a route of the API begins with /api/" end
+    if api.routes[pattern] then misuse("%s is there already", pattern) end
     api.routes[pattern] = handler
   end
 end

@@ -18,6 +18,7 @@
 local duration = require "iza.duration"
 local fail = require "iza.fail"
 local help = require "iza.args_help"
+local misuse = require "iza.misuse"
 
 local args = {}
 
@@ -124,12 +125,12 @@ local known_fields = {type = true, choices = true, min = true, max = true, many 
 local function check_declaration(d)
   for field in pairs(d) do
     if field ~= 1 and not known_fields[field] then
-      error(("%s: no field '%s' in a declaration"):format(tostring(d[1]), tostring(field)), 0)
+      misuse("%s: no field '%s' in a declaration", tostring(d[1]), tostring(field))
     end
   end
-  if not readers[d.type] then error(("%s: no type '%s'"):format(d[1], tostring(d.type)), 0) end
+  if not readers[d.type] then misuse("%s: no type '%s'", d[1], tostring(d.type)) end
   if (d.type == "enum") ~= (d.choices ~= nil) then
-    error(d[1] .. ": choices belong to type \"enum\"", 0)
+    misuse("%s: choices belong to type \"enum\"", d[1])
   end
 end
 
@@ -148,7 +149,7 @@ end
 
 local function declare_positional(d)
   local word, dots = d[1]:match "^([%w_-]+)(%.*)$"
-  if not word then error("'" .. d[1] .. "' is neither an option nor a positional argument", 0) end
+  if not word then misuse("'%s' is neither an option nor a positional argument", d[1]) end
   local p = {label = word, key = d.key or word:gsub("-", "_"), rest = dots == "..."}
   p.required = d.required
   if p.required == nil then p.required = d.default == nil and not p.rest end
@@ -169,7 +170,7 @@ local function declare(spec, d)
   end
   spec.options[#spec.options + 1] = item
   for _, name in ipairs(item.names) do
-    if spec.by_name[name] then error(name .. " is declared twice", 0) end
+    if spec.by_name[name] then misuse("%s is declared twice", name) end
     spec.by_name[name] = item
   end
 end

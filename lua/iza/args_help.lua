@@ -85,8 +85,12 @@ local function notes(item)
   return #out > 0 and "(" .. table.concat(out, "; ") .. ")" or nil
 end
 
--- Breaks a text into lines of at most `width` columns.
-local function wrap(text, width)
+--- Breaks a text into lines of at most `width` columns.
+--- Example: `help.wrap("one two three", 8)` --> {"one two", "three"}
+---@param text string
+---@param width integer
+---@return string[]
+function help.wrap(text, width)
   local lines, line = {}, ""
   for word in text:gmatch "%S+" do
     local longer = line == "" and word or line .. " " .. word
@@ -102,6 +106,18 @@ end
 
 local LEFT, WIDTH = 30, 96
 
+local function page_width() return math.min(term.columns() or WIDTH, WIDTH) end
+
+-- A text whose lines are at most as long as a page is wide.
+local function fitted(text)
+  local out = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    local fits = term.width(line) <= page_width()
+    out[#out + 1] = fits and line or table.concat(help.wrap(line, page_width()), "\n")
+  end
+  return table.concat(out, "\n")
+end
+
 local function add_rows(out, title, rows)
   if #rows == 0 then return end
   local left = 0
@@ -110,7 +126,7 @@ local function add_rows(out, title, rows)
   end
   out[#out + 1] = "\n" .. term.style(title .. ":", "bold")
   for _, row in ipairs(rows) do
-    local lines = wrap(row[2], math.min(term.columns() or WIDTH, WIDTH) - left - 4)
+    local lines = help.wrap(row[2], page_width() - left - 4)
     local first = term.pad(row[1], left)
     if #row[1] > LEFT then
       out[#out + 1] = "  " .. row[1]
@@ -147,7 +163,7 @@ end
 function help.text(specs)
   local spec = specs[#specs]
   local out = {help.usage(specs)}
-  if spec.about then out[#out + 1] = "\n" .. spec.about end
+  if spec.about then out[#out + 1] = "\n" .. fitted(spec.about) end
   local commands, positionals = {}, {}
   for _, c in ipairs(spec.commands) do commands[#commands + 1] = {c.name, c.about or ""} end
   for _, p in ipairs(spec.positionals) do

@@ -6,6 +6,7 @@
 
 local fail = require "iza.fail"
 local url = require "iza.url"
+local misuse = require "iza.misuse"
 
 local capability = {}
 
@@ -44,8 +45,8 @@ function capability.set(list, root)
     elseif kinds[kind] then
       set[kind][scope] = true
     else
-      error(("unknown capability '%s': http:HOST, fs:read:DIR/, fs:write:DIR/, exec:PROGRAM or " ..
-        "iza:MODULE expected"):format(text), 2)
+      misuse("unknown capability '%s': http:HOST, fs:read:DIR/, fs:write:DIR/, exec:PROGRAM or "
+        .. "iza:MODULE expected", text)
     end
   end
   return set

@@ -2,6 +2,7 @@
 --- its line instead of guessing, typed columns, and a writer whose files are replaced whole and are
 --- safe to open in a spreadsheet.
 local core = require "iza.core.csv"
+local misuse = require "iza.misuse"
 
 local csv = {}
 
@@ -81,9 +82,9 @@ end
 
 local function check_options(opts)
   opts = opts or {}
-  if type(opts) ~= "table" then error("options: a table expected, got " .. type(opts), 3) end
+  if type(opts) ~= "table" then misuse("options: a table expected, got %s", type(opts)) end
   local decimal = opts.decimal or "."
-  if decimal ~= "." and decimal ~= "," then error("option decimal: \".\" or \",\" expected", 3) end
+  if decimal ~= "." and decimal ~= "," then misuse "option decimal: \".\" or \",\" expected" end
   return opts, decimal
 end
 
@@ -115,8 +116,8 @@ local function pieces(source)
   if type(source) == "function" or type(source) == "string" then return source end
   local ok, read = pcall(function() return source.read end)
   if not ok or not read then
-    error("source: a path, a function or something with a read method expected, got "
-      .. type(source), 3)
+    misuse("source: a path, a function or something with a read method expected, got %s",
+      type(source))
   end
   return function() return read(source, 65536) end
 end
@@ -135,7 +136,7 @@ end
 ---@return table? err
 function csv.open(path, opts)
   local o, decimal = check_options(opts)
-  if type(path) ~= "string" then error("path: a string expected, got " .. type(path), 2) end
+  if type(path) ~= "string" then misuse("path: a string expected, got %s", type(path)) end
   return prepare(core.reader(nil, setmetatable({path = path}, {__index = o})), o, decimal)
 end
 
@@ -147,7 +148,7 @@ end
 ---@return table? err
 function csv.parse(text, opts)
   local o, decimal = check_options(opts)
-  if type(text) ~= "string" then error("text: a string expected, got " .. type(text), 2) end
+  if type(text) ~= "string" then misuse("text: a string expected, got %s", type(text)) end
   return prepare(core.reader(text, o), o, decimal)
 end
 
@@ -237,12 +238,12 @@ function csv.writer(target, opts)
   if target ~= nil and type(target) ~= "string" and type(target) ~= "function" then
     local ok, write = pcall(function() return target.write end)
     if not ok or not write then
-      error("target: a path, a function or something with a write method expected, got "
-        .. type(target), 2)
+      misuse("target: a path, a function or something with a write method expected, got %s",
+        type(target))
     end
     sink = function(piece) return write(target, piece) end
   end
-  if o.columns and #o.columns == 0 then error("option columns: the list is empty", 2) end
+  if o.columns and #o.columns == 0 then misuse "option columns: the list is empty" end
   local writer, err = core.writer(sink, o, o.columns)
   if not writer then return nil, err end
   if o.columns then

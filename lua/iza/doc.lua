@@ -15,15 +15,17 @@ local IN_TASK = {all = true, race = true, timeout = true, channel = true, select
 ---@class iza.Doc
 ---@field name string as called, without the module: "encode", "send"
 ---@field signature string "encode(value, opts)"
+---@field class string of a method, what it stands behind: "Channel"
 ---@field lines string[] the comment without dashes
 
 -- The comment line without its dashes; nil when it is none.
 local function comment_of(line) return line:match "^%-%-%-? ?(.*)$" end
 
--- "M.all(functions)", "Channel:send(value)", "spawn(f)" and the name in it; nil for other lines.
+-- Of "function M.all(functions)", "function Channel:send(value)" and "M.spawn = f": the name, the
+-- signature, and what stands before it; nil for other lines.
 local function signature_of(line)
-  local separator, name, params = line:match "^function [%w_]+([.:])([%w_]+)(%b())"
-  if name then return name, (separator == ":" and ":" or "") .. name .. params end
+  local class, separator, name, params = line:match "^function ([%w_]+)([.:])([%w_]+)(%b())"
+  if name then return name, (separator == ":" and ":" or "") .. name .. params, class end
   name = line:match "^[%w_]+%.([%w_]+) = "
   return name, name
 end
@@ -40,9 +42,9 @@ function doc.parse(source)
       run = run or {}
       run[#run + 1] = text
     elseif not text then
-      local name, signature = signature_of(line)
+      local name, signature, class = signature_of(line)
       if run and name then
-        items[#items + 1] = {name = name, signature = signature, lines = run}
+        items[#items + 1] = {name = name, signature = signature, class = class or "", lines = run}
       elseif run and first then
         top = run
       end
@@ -95,22 +97,80 @@ local function summary_of(item)
   return table.concat(text, " "):match "^(.-%.)%s" or table.concat(text, " ")
 end
 
+local function add_list(out, items)
+  for _, item in ipairs(items) do
+    out[#out + 1] = "  " .. item.signature
+    out[#out + 1] = "      " .. summary_of(item)
+  end
+end
+
 local function show_module(name, top, items)
   local out = {"iza." .. name, ""}
   for _, line in ipairs(top) do
     if line:sub(1, 1) ~= "@" then out[#out + 1] = line end
   end
   if #items > 0 then out[#out + 1] = "" end
-  for _, item in ipairs(items) do
-    out[#out + 1] = "  " .. item.signature
-    out[#out + 1] = "      " .. summary_of(item)
-  end
+  add_list(out, items)
   return table.concat(out, "\n")
 end
 
 -- ---- finding ----
 
 local function is_method(item) return item.signature:sub(1, 1) == ":" end
+
+-- What a source inside the program documents.
+local function items_in(path) return select(2, doc.parse(embedded.read(path) or "")) end
+
+-- What the parts of a module (lua/iza/NAME/PART.lua) document and the module itself gives.
+local function items_of_parts(module)
+  local found = {}
+  for _, path in ipairs(embedded.list("lua/iza/" .. module:gsub("%.", "/") .. "/")) do
+    local part = path:match "^lua/(.*)%.lua$":gsub("/", ".")
+    for _, item in ipairs(part:find "%.init$" and {} or items_in(path)) do
+      local given = not is_method(item) and require("iza." .. module)[item.name]
+      if given and given == require(part)[item.name] then found[#found + 1] = item end
+    end
+  end
+  return found
+end
+
+-- The comment at the top of a module, and all it gives; nil when there is no such module.
+local function parse_module(module)
+  local source = read_module(module)
+  if not source then return nil end
+  local top, items = doc.parse(source)
+  return top, #items > 0 and items or items_of_parts(module)
+end
+
+-- The method of a class, in whatever file: "channel:send".
+local function of_class(class, name)
+  local paths = embedded.list "lua/iza/"
+  table.insert(paths, 1, GLOBALS)
+  for _, path in ipairs(paths) do
+    for _, item in ipairs(path:find "%.lua$" and items_in(path) or {}) do
+      if is_method(item) and item.name == name and item.class:lower() == class:lower() then
+        return show_item(class:lower(), item)
+      end
+    end
+  end
+end
+
+-- The page of the global `iza`: its own functions and its modules.
+local function of_iza()
+  local out, modules = {"iza", "", "Functions:"}, {}
+  for _, path in ipairs {GLOBALS, "lua/iza/task.lua"} do
+    local own = {}
+    for _, item in ipairs(items_in(path)) do
+      if not is_method(item) then own[#own + 1] = item end
+    end
+    add_list(out, own)
+  end
+  for name in embedded.read(GLOBALS):gmatch '\niza%.([%w_]+) = require "iza%.' do
+    modules[#modules + 1] = "  iza." .. name
+  end
+  out[#out + 1] = "\nModules (`iza help NAME`):\n" .. table.concat(modules, "\n")
+  return table.concat(out, "\n")
+end
 
 local function item_named(items, name, no_methods)
   for _, item in ipairs(items) do
@@ -127,9 +187,8 @@ local function direct(name)
 end
 
 local function of_module(module, name)
-  local source = read_module(module)
-  if not source then return nil end
-  local top, items = doc.parse(source)
+  local top, items = parse_module(module)
+  if not top then return nil end
   if not name then return show_module(module, top, items) end
   local item = item_named(items, name)
   if item then
@@ -143,23 +202,36 @@ end
 ---@return string[]
 function doc.names(module)
   local names = {}
-  local _, items = doc.parse(read_module(module) or "")
-  for i, item in ipairs(items) do names[i] = item.name end
+  local _, items = parse_module(module)
+  for i, item in ipairs(items or {}) do names[i] = item.name end
   return names
 end
 
---- The text for a name: a module, a function of one, or a function of `iza` itself.
+--- The list of a module's functions, each with a sentence; nil when there is no such module.
+---@param module string "csv"
+---@return string?
+function doc.list(module)
+  local _, items = parse_module(module)
+  if not items or #items == 0 then return nil end
+  local out = {}
+  add_list(out, items)
+  return table.concat(out, "\n")
+end
+
+--- The text for a name: `iza`, a module, a function of one or of `iza` itself, or a method.
 --- Example: `print(doc.find "json.encode")`
----@param name string "json.encode", "iza.json", "sleep", "channel"
+---@param name string "json.encode", "iza.json", "sleep", "channel:send"
 ---@return string? text
 ---@return string? guess a name in the same module that was probably meant
 function doc.find(name)
+  if name == "iza" then return of_iza() end
   name = name:gsub("^iza%.", "")
   local text = direct(name) or of_module(name)
   if text then return text end
   local module, field = name:match "^(.+)[.:]([%w_]+)$"
   if not module then return nil end
   local found, guess = of_module(module, field)
+  if not found then found = of_class(module, field) end
   return found, guess and module .. "." .. guess
 end
 

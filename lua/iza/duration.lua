@@ -1,5 +1,6 @@
 --- Durations as text: "250ms", "1h30m", "3d". Used by iza.time and iza.args.
 local fail = require "iza.fail"
+local misuse = require "iza.misuse"
 
 local duration = {}
 
@@ -47,7 +48,7 @@ end
 ---@return string
 function duration.format(seconds)
   local limit = checked(seconds, seconds)
-  if not limit then error("not a duration in seconds: " .. tostring(seconds), 2) end
+  if not limit then misuse("not a duration in seconds: %s", tostring(seconds)) end
   local sign = seconds < 0 and "-" or ""
   local ns = math.floor(math.abs(seconds) * 1e9 + 0.5)
   if ns == 0 then return "0s" end

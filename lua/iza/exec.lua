@@ -4,6 +4,7 @@
 --- SIGTERM, then SIGKILL 2 s later. Only standard input, output and error are passed on.
 local core = require "iza.core.exec"
 local fail = require "iza.fail"
+local misuse = require "iza.misuse"
 
 ---@class iza.ExecOptions
 ---@field [integer] string|number the program (looked up in PATH), its arguments
@@ -40,7 +41,7 @@ local function argv_of(opts)
   end
   for key in pairs(opts) do
     if type(key) == "string" and not known[key] then
-      error(("exec: there is no option '%s'"):format(key), 4)
+      misuse("exec: there is no option '%s'", key)
     end
   end
   return argv
@@ -56,7 +57,7 @@ local function environment(changes)
   end
   for name, value in pairs(changes) do
     if type(name) ~= "string" or name == "" or name:find "[=%z]" then
-      error(("exec: '%s' cannot be a variable's name"):format(tostring(name)), 4)
+      misuse("exec: '%s' cannot be a variable's name", tostring(name))
     end
     if value then list[#list + 1] = name .. "=" .. value end
   end
@@ -79,9 +80,9 @@ end
 ---@return iza.ExecResult|iza.Process|nil result
 ---@return iza.Error? err code "timeout", "too_large", "exit" (err.result) or an errno name
 local function exec(opts)
-  if type(opts) ~= "table" then error("exec: a table such as {\"git\", \"log\"} expected", 2) end
+  if type(opts) ~= "table" then misuse "exec: a table such as {\"git\", \"log\"} expected" end
   local input, stream = opts.stdin, opts.stream or false
-  if input == true and not stream then error("exec: stdin = true needs stream = true", 2) end
+  if input == true and not stream then misuse "exec: stdin = true needs stream = true" end
   local most = opts.max_output or "10MB"
   local argv = argv_of(opts)
   local p, err = core.start(argv, environment(opts.env), opts.cwd, input and "pipe" or "null",

@@ -6,6 +6,7 @@
 
 local task = require "iza.core.task"
 local fail = require "iza.fail"
+local misuse = require "iza.misuse"
 
 local hot = {}
 
@@ -26,7 +27,7 @@ local staged = {} -- coroutine -> registrations of a file that is being loaded i
 local function current_stage() return staged[task.current()] end
 
 local function register(_, registration)
-  local name = registration.name or error("iza.hot needs a name", 2)
+  local name = registration.name or misuse "iza.hot needs a name"
   local old = living[name]
   local entry = {keep = old and old.keep or registration.keep, dispose = registration.dispose,
     accept = registration.accept}
@@ -105,7 +106,7 @@ end
 function File:fn(name)
   return function(...)
     local f = self.value[name]
-    if not f then error(("%s has no function '%s'"):format(self.path, name), 2) end
+    if not f then misuse("%s has no function '%s'", self.path, name) end
     return f(...)
   end
 end

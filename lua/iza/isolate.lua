@@ -13,6 +13,7 @@ local code = require "iza.code"
 local core = require "iza.core.isolate"
 local fail = require "iza.fail"
 local task = require "iza.core.task"
+local misuse = require "iza.misuse"
 
 ---@class iza.Isolate
 ---@field hash string the code's version
@@ -98,7 +99,7 @@ local function take_snapshot(options)
   if options.source then
     return code.snapshot_of(options.source, options.name or "=isolate", options.dirs)
   end
-  return code.snapshot(options.file or error("isolate needs file or source", 3), options.dirs)
+  return code.snapshot(options.file or misuse "isolate needs file or source", options.dirs)
 end
 
 --- Makes an isolate from a file or from source text.
@@ -131,7 +132,7 @@ end
 
 -- The shared state, or one more call's own.
 local function enter(self)
-  if self.closed then error("the isolate is closed", 4) end
+  if self.closed then misuse "the isolate is closed" end
   local run = self.ready or assert(make_state(self))
   if self.once then self.ready = nil end
   return run
@@ -178,7 +179,7 @@ end
 
 --- Frees it; raises while calls run in it.
 function Isolate:close()
-  if next(self.calls) then error("the isolate still runs a call", 2) end
+  if next(self.calls) then misuse "the isolate still runs a call" end
   if self.ready then self.ready.state:close() end
   self.ready, self.closed = nil, true
 end

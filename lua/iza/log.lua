@@ -7,6 +7,7 @@
 local core = require "iza.core.term"
 local json = require "iza.json"
 local time = require "iza.time"
+local misuse = require "iza.misuse"
 
 local log = {}
 
@@ -16,7 +17,7 @@ local rank = {debug = 1, info = 2, warn = 3, error = 4}
 local colour = {debug = "90", info = "32", warn = "33", error = "1;31"}
 
 local function level_of(name)
-  return rank[name] or error("a log level is debug, info, warn or error, not " .. tostring(name), 3)
+  return rank[name] or misuse("a log level is debug, info, warn or error, not %s", tostring(name))
 end
 
 local least = rank[(os.getenv "IZA_LOG_LEVEL" or ""):lower()] or rank.info
@@ -33,7 +34,7 @@ function log.set_level(level) least = level_of(level) end
 ---@param name "text"|"json"
 function log.set_form(name)
   if name ~= "text" and name ~= "json" then
-    error("a log form is text or json, not " .. tostring(name), 2)
+    misuse("a log form is text or json, not %s", tostring(name))
   end
   form = name
 end

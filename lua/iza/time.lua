@@ -14,6 +14,7 @@ local calendar = require "iza.calendar"
 local duration = require "iza.duration"
 local fail = require "iza.fail"
 local zones = require "iza.zone"
+local misuse = require "iza.misuse"
 
 local time = {}
 
@@ -55,7 +56,7 @@ local MAX = 253402300800 -- years -9999 to 9999
 
 local function check_instant(t)
   if type(t) ~= "number" or not (t >= -2 * MAX and t < MAX) then
-    error("an instant is a number of Unix seconds up to the year 9999, not " .. tostring(t), 3)
+    misuse("an instant is a number of Unix seconds up to the year 9999, not %s", tostring(t))
   end
   local whole = math.floor(t)
   return whole, t - whole
@@ -164,7 +165,7 @@ end
 
 local function whole_amount(by, name)
   local n = math.tointeger(by[name] or 0)
-  if not n then error(name .. " must be a whole number", 3) end
+  if not n then misuse("%s must be a whole number", name) end
   return n
 end
 
@@ -257,7 +258,7 @@ function time.format(t, format, zone)
   format = format:gsub("%%([FTRD])", groups)
   return (format:gsub("%%(.?)", function(c)
     local f = directives[c]
-    if not f then error("time.format knows no directive %" .. c, 0) end
+    if not f then misuse("time.format knows no directive %%%s", c) end
     return f(d)
   end))
 end

@@ -229,6 +229,16 @@ describe("iza", function()
       assert.are.same({iza = version, lua = "5.4"}, iza.json.decode(out))
     end)
 
+    it("help fits into a terminal of 80 columns", function()
+      for _, what in ipairs {"help csv", "help reload", "setup --help", "help errors"} do
+        local out = sh(("script -qec 'stty cols 80; iza %s' /dev/null"):format(what))
+        for line in out:gsub("\r", ""):gsub("\27%[[%d;]*m", ""):gmatch "[^\n]+" do
+          local prose = line:find "^%a" and not line:find "[{}=()]"
+          assert(not prose or #line <= 80, line)
+        end
+      end
+    end)
+
     it("help lists every verb and topic, and knows what was meant", function()
       local out = sh "iza help"
       for _, word in ipairs {"check", "doctor", "new", "run", "setup", "start", "stop", "status",
@@ -238,6 +248,7 @@ describe("iza", function()
       assert.are.equal(out, (sh "iza --help"))
       says(is("iza help quikstart", 1, ""), "did you mean 'quickstart'?")
       says(sh "iza help json.encode", "iza.json.encode(value, opts)")
+      says(sh "iza help csv", "\nfunctions of iza.csv:\n  open(path, opts)\n")
     end)
   end)
 

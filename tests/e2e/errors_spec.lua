@@ -179,4 +179,29 @@ s:stop{drain = 0}
     golden("server_log", err)
     golden("server_answer", iza.json.decode(out).error.message .. "\n")
   end)
+
+  it("of misuse shows the caller's line, not the library's", function()
+    local function blames(code, message)
+      p.write(dir .. "/main.lua", "local iza = iza\n" .. code .. "\n")
+      local _, err = p.sh(dir, dir, "iza main.lua || true")
+      local first, second = err:match "^([^\n]*)\n([^\n]*)"
+      assert.are.same({"iza: main.lua:2: " .. message, "       2 | " .. code}, {first, second})
+    end
+    blames("iza.http.get(5)", "iza.http: url must be a string")
+    blames("local a = iza.args.new{{'--x X', typ = 1}}", "--x X: no field 'typ' in a declaration")
+    blames("print((iza.crypto.hash('sha', 'x')))",
+      "bad argument #1 to 'hash' (no such algorithm: md5, sha1, sha256, sha384, sha512)")
+    blames("local _ = iza.csv.open(5)", "path: a string expected, got number")
+    blames("iza.exec{'true', nix = 1}", "exec: there is no option 'nix'")
+    blames("local _ = iza.time.format(0, '%Q')", "time.format knows no directive %Q")
+    blames("iza.http.serve{prot = 1}", 'serve: unknown option "prot"')
+    p.write(dir .. "/main.lua", "print(pcall(function() iza.isolate{source = 'iza.time.format(0, "
+      .. "\"%Q\")', name = '@in.lua'}:call() end))")
+    assert.are.equal("false\tin.lua:1: time.format knows no directive %Q\n",
+      (p.sh(dir, dir, "iza main.lua")))
+    p.write(dir .. "/main.lua", "print(pcall(iza.http.get, 5))\n"
+      .. "print(pcall(function() local r = iza.http.get(5) return r end))")
+    assert.are.equal("false\tmain.lua:1: iza.http: url must be a string\n"
+      .. "false\tmain.lua:2: iza.http: url must be a string\n", (p.sh(dir, dir, "iza main.lua")))
+  end)
 end)

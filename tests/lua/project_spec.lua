@@ -81,6 +81,24 @@ return m
     assert.truthy(doc.find("http.server.serve"):find("^iza%.http%.server%.serve%(opts%)"))
   end)
 
+  it("shows functions of a module's parts, methods of classes, and iza itself", function()
+    for _, name in ipairs {"get", "post", "request", "stream", "serve"} do
+      assert.truthy(doc.find("http." .. name):find("^iza%.http%." .. name .. "%("), name)
+    end
+    assert.truthy(doc.find("http"):find("\n  get(address, opts)", 1, true))
+    assert.is_nil((doc.find "http.prepare"))
+    assert.truthy(doc.find("task:join"):find("^task:join%(duration%)"))
+    assert.truthy(doc.find("channel:send"):find("^channel:send%(value, duration%)"))
+    assert.truthy(doc.find("response:json"):find "^response:json%(")
+    local page = doc.find "iza"
+    for _, line in ipairs {"  sleep(duration)", "  all(functions)", "  iza.csv"} do
+      assert.truthy(page:find("\n" .. line, 1, true), line)
+    end
+    assert.is_nil(page:find("join(", 1, true))
+    assert.truthy(doc.list("csv"):find("  open(path, opts)", 1, true))
+    assert.is_nil(doc.list "tasks")
+  end)
+
   it("knows what was meant", function()
     local text, guess = doc.find "json.encod"
     assert.is_nil(text)

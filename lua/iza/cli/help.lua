@@ -48,16 +48,33 @@ usage: iza FILE.lua [ARGS]     run a script
   print("\n`iza VERB --help` shows a verb's options, `iza help json.encode` a function.")
 end
 
--- A page as a terminal shows it: headings bold, the fences of code left out.
+-- Prints the lines of a paragraph, laid out anew where the terminal is too narrow for them.
+local function print_paragraph(lines)
+  local columns, widest = term.columns(), 0
+  for _, line in ipairs(lines) do widest = math.max(widest, term.width(line)) end
+  if columns and widest > columns then lines = near.wrap(table.concat(lines, " "), columns) end
+  for _, line in ipairs(lines) do print(line) end
+end
+
+-- A page as a terminal shows it: headings bold, the fences of code left out. Code, tables and lists
+-- keep their lines.
 local function show_page(text)
+  local paragraph, in_code = {}, false
   for line in text:gmatch "(.-)\n" do
-    local heading = line:match "^#+ (.*)$"
-    if heading then
-      print(term.style(heading, "bold"))
-    elseif not line:find "^```" then
-      print(line)
+    local heading, fence = line:match "^#+ (.*)$", line:find "^```"
+    if not in_code and not fence and line:find "^[%w`*(]" then
+      paragraph[#paragraph + 1] = line
+    else
+      print_paragraph(paragraph)
+      paragraph = {}
+      if fence then
+        in_code = not in_code
+      else
+        print(heading and not in_code and term.style(heading, "bold") or line)
+      end
     end
   end
+  print_paragraph(paragraph)
 end
 
 local function page_of(topic)
@@ -67,7 +84,11 @@ end
 
 local function print_topic(topic)
   local page, verb = page_of(topic), cli.verb(topic)
+  local list = page and doc.list(topic)
   if page then show_page(page) end
+  if list then
+    print("\n" .. term.style("functions of iza." .. topic .. ":", "bold") .. "\n" .. list)
+  end
   if page and verb then print() end
   if verb then print(cli.spec(verb):help()) end
   if page or verb then return 0 end

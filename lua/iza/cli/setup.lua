@@ -130,7 +130,8 @@ local function steps(prefix)
   local bin, share, above = prefix .. "/bin", prefix .. "/share", folder_of(prefix)
   return {
     link_step(bin .. "/iza", host.real "/proc/self/exe", prefix == root and bin or above),
-    completion_step(share .. "/bash-completion/completions/iza", prefix == root and share or above),
+    completion_step(share .. "/bash-completion/completions/iza",
+      prefix == root and share or above),
     settings_step(project.config_file(), CONFIG),
     token_step(project.user_data_dir()),
   }, bin
@@ -195,7 +196,7 @@ return {
       if err then failed = 1 end
     end
     if not opts.undo and not on_path(bin) then
-      print("\n" .. bin .. " is not on your PATH. Add to ~/.profile: PATH=\"" .. bin .. ":$PATH\"")
+      print(("\n%s is not on your PATH. Add to ~/.profile: PATH=\"%s:$PATH\""):format(bin, bin))
     end
     return failed
   end,

@@ -7,12 +7,11 @@ local crypto = require "iza.crypto"
 local fs = require "iza.fs"
 local json = require "iza.json"
 local url = require "iza.url"
+local misuse = require "iza.misuse"
 
 local PIECE = 65536
 
 local body = {}
-
-local function misuse(text, ...) error("iza.http: " .. text:format(...), 0) end
 
 local function quoted(text)
   return (text:gsub('[\r\n"]', {["\r"] = "%0D", ["\n"] = "%0A", ['"'] = "%22"}))
@@ -23,7 +22,7 @@ local function part_head(part, filename)
   local out = {'Content-Disposition: form-data; name="', quoted(part.name), '"'}
   if filename then out[#out + 1] = '; filename="' .. quoted(filename) .. '"' end
   local kind = part.type or filename and "application/octet-stream"
-  if kind and kind:find "[\r\n]" then misuse("a part's type with a line end in it") end
+  if kind and kind:find "[\r\n]" then misuse("iza.http: a part's type with a line end in it") end
   if kind then out[#out + 1] = "\r\nContent-Type: " .. kind end
   out[#out + 1] = "\r\n\r\n"
   return table.concat(out)
@@ -31,13 +30,13 @@ end
 
 local function check_part(part)
   if type(part) ~= "table" or type(part.name) ~= "string" then
-    misuse("each part of multipart is a table with a name")
+    misuse("iza.http: each part of multipart is a table with a name")
   end
   if (part.body == nil) == (part.file == nil) then
-    misuse("part '%s' needs body or file, and not both", part.name)
+    misuse("iza.http: part '%s' needs body or file, and not both", part.name)
   end
   if part.body ~= nil and type(part.body) ~= "string" then
-    misuse("the body of part '%s' must be a string", part.name)
+    misuse("iza.http: the body of part '%s' must be a string", part.name)
   end
 end
 
@@ -114,7 +113,7 @@ local makers = {
   multipart = multipart,
   body = function(given)
     if type(given) == "string" then return {bytes = given} end
-    if type(given) ~= "function" then misuse("body must be a string or a function") end
+    if type(given) ~= "function" then misuse("iza.http: body must be a string or a function") end
     return {open = function() return given end, once = true}
   end,
 }
@@ -127,7 +126,7 @@ function body.prepare(opts)
   local found
   for name in pairs(makers) do
     if opts[name] ~= nil then
-      if found then misuse("%s and %s are two bodies: give one", found, name) end
+      if found then misuse("iza.http: %s and %s are two bodies: give one", found, name) end
       found = name
     end
   end

@@ -16,6 +16,7 @@ local core = require "iza.core.http_client"
 local fail = require "iza.fail"
 local Response = require "iza.http.response"
 local task = require "iza.core.task"
+local misuse = require "iza.misuse"
 
 local client = {}
 
@@ -54,14 +55,12 @@ local known = {}
 for name in ([[headers query json form multipart body timeout timeouts retry redirects max_size auth
   proxy socket ca insecure aws allow method url]]):gmatch "%S+" do known[name] = true end
 
-local function misuse(text, ...) error("iza.http: " .. text:format(...), 0) end
-
 -- ---- preparing ----
 
 local function add_fields(fields, headers)
   local names = {}
   for name in pairs(headers) do
-    if type(name) ~= "string" then misuse("headers is a table of names and values") end
+    if type(name) ~= "string" then misuse("iza.http: headers is a table of names and values") end
     names[#names + 1] = name
   end
   table.sort(names)
@@ -84,7 +83,7 @@ end
 
 local function authorization(auth)
   if auth.bearer then return "Bearer " .. auth.bearer end
-  if not auth.user then misuse "auth needs user and password, or bearer" end
+  if not auth.user then misuse "iza.http: auth needs user and password, or bearer" end
   return "Basic " .. require("iza.crypto").base64(auth.user .. ":" .. (auth.password or ""))
 end
 
@@ -100,7 +99,7 @@ local limits = {connect = true, first_byte = true, stall = true, total = true}
 
 local function set_limits(spec, opts)
   for name, value in pairs(opts.timeouts or {}) do
-    if not limits[name] then misuse("unknown limit '%s' in timeouts", name) end
+    if not limits[name] then misuse("iza.http: unknown limit '%s' in timeouts", name) end
     spec[name] = task.seconds(value)
   end
   if opts.timeout then spec.total = task.seconds(opts.timeout) end
@@ -117,13 +116,13 @@ local no_options, no_content = {}, {}
 
 -- What core.start takes, and beside it what this file needs: content, opts, aws, deadline.
 local function prepare(method, address, opts, window)
-  if type(address) ~= "string" then misuse "url must be a string" end
+  if type(address) ~= "string" then misuse "iza.http: url must be a string" end
   local spec = {method = method or "GET", url = address, fields = {}, window = window,
     max_size = window == 0 and MAX_SIZE or 0, repeatable = idempotent[method or "GET"],
     connect = 10, first_byte = 60, stall = 60, total = 0, opts = opts, content = no_content}
   if opts == no_options then return spec end
   for name in pairs(opts) do
-    if not known[name] then misuse("unknown option '%s'", tostring(name)) end
+    if not known[name] then misuse("iza.http: unknown option '%s'", tostring(name)) end
   end
   if opts.json ~= nil or opts.form or opts.multipart or opts.body then
     local content, err = require("iza.http.body").prepare(opts)
@@ -336,7 +335,7 @@ end
 ---@return iza.http.Response? res
 ---@return table? err
 function client.request(opts)
-  if type(opts) ~= "table" then misuse "request takes one table" end
+  if type(opts) ~= "table" then misuse "iza.http: request takes one table" end
   return perform(nil, opts.url, opts, 0)
 end
 

@@ -7,6 +7,7 @@
 --- than `max_wait`: then the answer is given to the caller.
 local task = require "iza.core.task"
 local time = require "iza.time"
+local misuse = require "iza.misuse"
 
 local retry = {}
 
@@ -26,7 +27,7 @@ local function read_policy(option)
   if type(option) == "number" then option = {max = option} end
   if type(option) ~= "table" then option = {} end
   for name in pairs(option) do
-    if not names[name] then error("iza.http: unknown retry option '" .. name .. "'", 0) end
+    if not names[name] then misuse("iza.http: unknown retry option '%s'", tostring(name)) end
   end
   local on = {}
   for _, status in ipairs(option.on or {429, 502, 503, 504}) do on[status] = true end

@@ -6,6 +6,7 @@
 local core = require "iza.core.http_server"
 local json = require "iza.core.json"
 local task = require "iza.core.task"
+local misuse = require "iza.misuse"
 
 local server = {}
 
@@ -393,8 +394,8 @@ local function check_options(opts)
     reuse_port = "boolean"}
   for key, value in pairs(opts) do
     if key ~= "access_log" and type(value) ~= expected[key] then
-      error(expected[key] and ("serve: %s must be a %s"):format(key, expected[key])
-        or ("serve: unknown option %q"):format(tostring(key)), 4)
+      misuse(expected[key] and ("serve: %s must be a %s"):format(key, expected[key])
+        or ("serve: unknown option %q"):format(tostring(key)))
     end
   end
 end
@@ -409,11 +410,11 @@ local function core_options(opts)
     hosts = opts.hosts and table.concat(opts.hosts, " "),
     cert = opts.tls and opts.tls.cert, key = opts.tls and opts.tls.key}
   for key, value in pairs(limits) do
-    if not limit_names[key] then error(("serve: unknown limit %q"):format(tostring(key)), 4) end
+    if not limit_names[key] then misuse("serve: unknown limit %q", tostring(key)) end
     options[key] = value
   end
   if opts.tls and not (opts.tls.cert and opts.tls.key) then
-    error("serve: tls needs cert and key, the paths of PEM files", 4)
+    misuse "serve: tls needs cert and key, the paths of PEM files"
   end
   return options
 end
@@ -422,7 +423,7 @@ local function add_routes(options, opts)
   local limits = opts.limits or {}
   for pattern, handler in pairs(opts.routes or {}) do
     if type(handler) ~= "function" then
-      error(("serve: the handler of %q must be a function"):format(tostring(pattern)), 4)
+      misuse("serve: the handler of %q must be a function", tostring(pattern))
     end
     if limits.time then handler = limited(handler, limits.time) end
     handler = chain(opts.middleware or {}, handler)

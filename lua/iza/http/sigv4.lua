@@ -6,6 +6,7 @@
 local crypto = require "iza.crypto"
 local fail = require "iza.fail"
 local url = require "iza.url"
+local misuse = require "iza.misuse"
 
 local sigv4 = {}
 
@@ -81,7 +82,7 @@ end
 
 local function check(aws)
   for _, name in ipairs {"region", "service", "access_key", "secret_key"} do
-    if type(aws[name]) ~= "string" then error("iza.http: aws." .. name .. " is needed", 0) end
+    if type(aws[name]) ~= "string" then misuse("iza.http: aws.%s is needed", name) end
   end
 end
 
