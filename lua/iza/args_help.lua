@@ -31,9 +31,11 @@ function help.nearest(word, known)
   if #word > 64 then return nil end
   local best, least
   for _, candidate in ipairs(known) do
-    local d = distance(word:lower(), candidate:lower())
     local letters = #candidate:gsub("^%-+", "")
-    if d <= math.max(letters // 3, 1) and letters > 1 and (not least or d < least) then
+    local most = letters > 1 and math.max(letters // 3, 1) or -1
+    local d = math.abs(#word - #candidate)
+    if d <= most then d = distance(word:lower(), candidate:lower()) end
+    if d <= most and (not least or d < least) then
       best, least = candidate, d
     end
   end

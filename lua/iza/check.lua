@@ -372,18 +372,30 @@ local function contains(sets, name)
   return false
 end
 
-local function message_of(use, known)
-  if use.assigned then
-    return ("assigns the global '%s'; make it local"):format(use.name)
-  end
+-- The name that was probably meant. Looking for it takes time: a source that is no program (a table
+-- of words) has no more than MAX_GUESSES.
+local MAX_GUESSES = 100
+
+local function guess_for(use, known, guesses)
+  if guesses.left == 0 then return nil end
+  guesses.left = guesses.left - 1
   local sets, scope = {table.unpack(known)}, use.scope
   while scope do
     sets[#sets + 1] = scope.names
     scope = scope.outer
   end
-  local guess = near.nearest(use.name, known_names(sets))
-  return ("unknown global '%s'%s"):format(use.name,
-    guess and "; did you mean '" .. guess .. "'?" or "")
+  return near.nearest(use.name, known_names(sets))
+end
+
+local function message_of(use, known, guesses)
+  if use.assigned then
+    return ("assigns the global '%s'; make it local"):format(use.name)
+  end
+  local message, guess = ("unknown global '%s'"):format(use.name), guess_for(use, known, guesses)
+  if not guess then return message end
+  if guess ~= use.name then return ("%s; did you mean '%s'?"):format(message, guess) end
+  return ("%s: the local of that name begins behind its statement; declare it before, or write "
+    .. "`local function %s`"):format(message, guess)
 end
 
 -- Sets of names this file may use.
@@ -409,14 +421,16 @@ end
 ---@return iza.Finding[]
 function check.source(file, source, opts)
   opts = opts or {}
+  source = source:gsub("^\xEF\xBB\xBF", "")
   local ok, message = load(source:gsub("^#[^\n]*", ""), "=?", "t")
   if not ok then return {syntax_finding(file, source, message)} end
   local uses, lines = check.globals(source), lines_of(source)
   local known, findings = known_globals(file, uses, opts), {}
+  local guesses = {left = MAX_GUESSES}
   for _, use in ipairs(uses) do
     if not contains(known, use.name) then
       findings[#findings + 1] = {file = file, line = use.line, column = use.column,
-        message = message_of(use, known), source = lines[use.line]}
+        message = message_of(use, known, guesses), source = lines[use.line]}
     end
   end
   return findings

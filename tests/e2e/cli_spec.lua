@@ -276,8 +276,35 @@ describe("iza", function()
       is("iza check p/lua --global count", 0, "0 findings in 1 file\n")
     end)
 
-    it("fails on a file that is not there", function()
-      says(is("iza check gone.lua", 1, ""), "gone.lua: No such file")
+    it("tells what cannot be read, and the findings all the same", function()
+      write("a.lua", "pirnt(1)")
+      local out, err, code = sh "iza check a.lua gone.lua"
+      assert.are.equal(1, code)
+      says(out, "a.lua:1:1: unknown global 'pirnt'")
+      says(out, "1 finding in 1 file\n")
+      says(err, "gone.lua: No such file")
+      local report = iza.json.decode((sh "iza check a.lua gone.lua --json || true"))
+      assert.are.same({1, 1, 1}, {report.files, #report.findings, #report.errors})
+      sh("mkdir -p deep/" .. ("d/"):rep(40) .. " && cp a.lua deep/")
+      out, err, code = sh "iza check deep"
+      assert.are.equal(1, code)
+      says(out, "1 finding in 1 file\n")
+      says(err, "folders more than 32 deep")
+    end)
+
+    it("reads standard input", function()
+      says(sh "echo 'pirnt(1)' | iza check - || true", "(standard input):1:1: unknown global")
+    end)
+
+    it("leaves out hidden folders and repos of others", function()
+      write("p/iza.lua", "return {}")
+      for _, folder in ipairs {".git", "lua/.hidden", "repos/theirs", "build"} do
+        write("p/" .. folder .. "/a.lua", "oops(")
+      end
+      write("p/lua/repos/a.lua", "return 1")
+      for _, where in ipairs {"cd p && iza check .", "iza check p", "iza check p/"} do
+        is(where, 0, "0 findings in 2 files\n")
+      end
     end)
   end)
 
@@ -291,10 +318,19 @@ describe("iza", function()
       assert.are.equal(0, code, err)
       says(ran, "Hello, Ada.")
       says(process.read(dir .. "/my-shop/iza.lua"), 'name = "my-shop"')
-      for _, path in ipairs {"lua/agents", "lua/workflows", "catalog", "data/samples", ".gitignore",
-        "README.md"} do
+      for _, path in ipairs {"lua/agents", "lua/workflows", "catalog", "data/samples", "repos",
+        "n8n-workflows", ".gitignore", "README.md"} do
         assert.truthy(host.kind(dir .. "/my-shop/" .. path), path)
       end
+    end)
+
+    it("refuses what is no name, and leaves nothing behind", function()
+      for _, name in ipairs {"''", "'a:b'", "no/..", "'?'"} do
+        local err = is("iza new " .. name, 1, "")
+        assert.are.equal(1, select(2, err:gsub("\n", "")), err)
+      end
+      assert.are.same({"bin", "home"}, (function(l) table.sort(l) return l end)(host.list(dir)))
+      says(sh "iza new 'my shop'", "  cd 'my shop'\n")
     end)
 
     it("leaves a folder alone that is not empty", function()

@@ -91,6 +91,27 @@ describe("iza.check finds", function()
     assert.are.same({"1:1: unknown global 'pirnt'; did you mean 'print'?"}, messages "pirnt(1)")
   end)
 
+  it("nothing in a byte order mark", function()
+    assert.are.same({}, messages "\xEF\xBB\xBFprint(1)")
+    assert.are.same({}, messages "\xEF\xBB\xBF#!/usr/bin/env iza\nprint(1)")
+  end)
+
+  it("a local that is not one yet", function()
+    assert.are.same({"1:30: unknown global 'fn': the local of that name begins behind its "
+      .. "statement; declare it before, or write `local function fn`"},
+      messages "local fn = function() return fn() end")
+  end)
+
+  it("many unknown names, of which only the first get a guess", function()
+    local source = {"return {pirnt, "}
+    for i = 1, 5000 do source[#source + 1] = "pirnt" .. i .. "," end
+    source[#source + 1] = "pirnt}"
+    local found = messages(table.concat(source))
+    assert.are.equal(5002, #found)
+    assert.truthy(found[1]:find("did you mean 'print'?", 1, true))
+    assert.is_nil(found[5002]:find "did you mean")
+  end)
+
   it("nothing where a script defines its own globals", function()
     assert.are.same({}, messages "function helper() end helper()")
   end)

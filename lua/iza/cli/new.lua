@@ -28,7 +28,17 @@ local function make(dir, name)
     local ok, err = write(dir .. "/" .. (hidden[relative] or relative), text)
     if not ok then return nil, err end
   end
-  return host.mkdir(dir .. "/data/samples")
+  for _, folder in ipairs {"data/samples", "repos", "n8n-workflows"} do
+    local ok, err = host.mkdir(dir .. "/" .. folder)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+-- As a shell takes it.
+local function quoted(path)
+  if path:find "^[%w_./][%w_./-]*$" then return path end
+  return "'" .. path:gsub("'", "'\\''") .. "'"
 end
 
 return {
@@ -41,17 +51,16 @@ return {
   },
   run = function(opts)
     local dir = opts.dir:gsub("(.)/+$", "%1")
-    local ok, err = check_target(dir)
-    if ok then ok, err = host.mkdir(dir) end
-    if not ok then return nil, err end
-    local name = host.real(dir):match "([^/]*)$"
-    if not name:find "^[%w_. -]+$" then
+    local name = (host.real(dir) or dir):match "([^/]*)$"
+    if not name:find "^[%w_. -]*%w[%w_. -]*$" then
       return fail("invalid", "'%s' cannot be a project's name: use letters, digits, - and _", name)
     end
-    ok, err = make(dir, name)
+    local ok, err = check_target(dir)
+    if ok then ok, err = host.mkdir(dir) end
+    if ok then ok, err = make(dir, name) end
     if not ok then return nil, err end
     print("Made the project '" .. name .. "' in " .. dir .. ". Next:")
-    print("  cd " .. dir)
+    print("  cd " .. quoted(dir))
     print("  iza run hello Ada")
     print("  iza check .")
   end,

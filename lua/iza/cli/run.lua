@@ -36,7 +36,7 @@ local function find_all()
     end
   end
   if project.root then
-    add(walk.files(project.root .. "/" .. FOLDER:sub(1, -2), "%.lua$"), "project")
+    add((walk.files(project.root .. "/" .. FOLDER:sub(1, -2), "%.lua$")), "project")
   end
   add(embedded.list(FOLDER), "iza")
   return found

@@ -140,7 +140,8 @@ end
 -- ---- doing and undoing ----
 
 local function say(word, step, note)
-  print(("%-11s %-12s %s%s"):format(word, step.what, step.path, note and "  (" .. note .. ")" or ""))
+  note = note and "  (" .. note .. ")" or ""
+  print(("%-11s %-12s %s%s"):format(word, step.what, step.path, note))
 end
 
 local function install(step, dry)
