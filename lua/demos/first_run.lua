@@ -13,13 +13,12 @@ end
 
 -- The address is in the server's first line.
 local function address_of(server)
-  local line, err = server:read "l"
+  local line = server:read "l"
   local address = line and line:match "(http://%S+)"
-  if not address then
-    server:close()
-    stop("the enrichment server did not start: %s", err or server:wait().stderr)
-  end
-  return address
+  if address then return address end
+  server:kill()
+  local result = server:wait()
+  stop("the enrichment server did not start: %s", result and result.stderr or line)
 end
 
 local function show(...)

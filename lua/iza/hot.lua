@@ -111,13 +111,22 @@ function File:fn(name)
   end
 end
 
+-- An edit that failed is told to on_error, else logged.
+local function tell(self, err)
+  if not self.on_error then
+    return failed("edit not taken, the old version serves on", self, err)
+  end
+  local ok, problem = pcall(self.on_error, err)
+  if not ok then failed("on_error failed", self, problem) end
+end
+
 -- A file that is removed stays as it was last; a moved editor's save is an event like any other.
 local function follow(self, watch)
   local _ <close> = watch
   for event in watch do
     local ok, err = true, nil
     if event.kind ~= "removed" then ok, err = self:reload() end
-    if not ok then failed("edit not taken, the old version serves on", self, err) end
+    if not ok then tell(self, err) end
   end
 end
 
@@ -127,6 +136,7 @@ end
 ---@class iza.HotOptions
 ---@field check? fun(value: any) raises on a value it refuses
 ---@field on_change? fun(value: any)
+---@field on_error? fun(err: any) told of an edit that is not taken; default: it is logged
 ---@field watch? boolean false: only reload() takes edits
 ---@param options? iza.HotOptions
 ---@return iza.HotFile?
@@ -134,7 +144,7 @@ end
 function hot.file(path, options)
   options = options or {}
   local self = setmetatable({path = path, version = 0, check = options.check,
-    on_change = options.on_change}, File)
+    on_change = options.on_change, on_error = options.on_error}, File)
   local watch
   if options.watch ~= false then -- before the first load, so that no edit falls between
     local why

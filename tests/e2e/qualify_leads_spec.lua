@@ -302,11 +302,14 @@ describe("qualify_leads", function()
     local argv = command("--enrich", service.url, "--rules", path "rules.lua", "--limit", "1")
     argv.stream, argv.stderr = true, "stdout"
     local p <close> = assert(iza.exec(argv))
+    local output = {}
     for line in p:lines() do
+      output[#output + 1] = line
       if line:find(expected, 1, true) then noticed:send(true) end
     end
     assert.equal(0, p:wait().status)
-    return rows()
+    local by, order = rows()
+    return by, order, table.concat(output, "\n")
   end
 
   it("scores by the edited rules from the edit on", function()
@@ -325,6 +328,17 @@ describe("qualify_leads", function()
     assert.same({"10", "1"}, {by["firm3.example"].score, by["firm3.example"].rules_version})
   end)
 
+  it("tells what is wrong with an edit as it tells all else, with the line", function()
+    local _, _, output = edit_during_run("return {\n  rules = = {", "2 |   rules = = {")
+    assert.matches("the edit is not taken, the old rules go on: /[^\n]*rules.lua:2: unexpected "
+      .. "symbol near '='\n       2 |   rules = = {\n", output)
+    assert.is_nil(output:find("stack", 1, true) or output:find('{"', 1, true))
+    _, _, output = edit_during_run((rules(70):gsub("return true", "return nil > 1")),
+      "when = function() return nil > 1")
+    assert.matches("/[^\n]*rules.lua:2: 'all': attempt to compare [^\n]+%(a field that is not "
+      .. "known is nil%)\n       2 |     rules = {{name = \"all\", points = 70, when", output)
+  end)
+
   it("fails, after writing, when a rule fails for a lead", function()
     write("leads.csv", leads(2))
     write("rules.lua", (rules(30):gsub("return true",
@@ -336,12 +350,25 @@ describe("qualify_leads", function()
     assert.equal("0", rows()["firm2.example"].score)
   end)
 
+  it("names a failing rule once, whatever it raises", function()
+    write("leads.csv", leads(3))
+    for _, raised in ipairs {"{}", "lead.domain", "{message = lead.domain}"} do
+      write("rules.lua", (rules(30):gsub("function%(%) return true",
+        "function(lead) if lead.employees then error(" .. raised .. ", 0) end return true")))
+      local result = run("--enrich", serve(plain).url, "--rules", path "rules.lua", "--limit", "1")
+      assert.equal(1, result.status)
+      assert.equal(1, select(2, result.stderr:gsub("a rule fails", "")))
+      assert.is_nil(result.stderr:find "0x")
+    end
+  end)
+
   it("does not start with rules that cannot work or a place that cannot be written", function()
     write("leads.csv", leads(1))
     local service = serve(plain)
     local result = run("--enrich", service.url, "--rules", write("rules.lua", "return {"))
     assert.equal(1, result.status)
-    assert.matches("rules.lua:1: unexpected symbol near <eof>\n$", result.stderr)
+    assert.matches("rules.lua:1: unexpected symbol near <eof>\n       1 | return {\n$",
+      result.stderr)
     result = run("--enrich", service.url, "--out", path "none/out.csv")
     assert.equal(1, result.status)
     assert.matches("cannot write .*none/out.csv", result.stderr)
@@ -362,6 +389,210 @@ describe("qualify_leads", function()
     assert.equal("software", summary.segments[1].name)
     assert.same({requests = 2, retries = 0, limited = 0, slow = 0, broken = 0}, summary.enrichment)
     assert.same({2}, summary.rules.scored_by_version)
+  end)
+
+  it("keeps money in its currency, whoever names it, and never adds two currencies", function()
+    write("leads.csv", 'company,domain,spend,Currency\nA,a.example,100.00,EUR\n'
+      .. 'B,b.example,"1.000,50",GBP\nC,c.example,€ 7,\nD,d.example,5,\nE,e.example,,eur\n'
+      .. 'F,f.example,€ 5,GBP\nG,g.example,500,JPY\n')
+    local service = serve(plain)
+    local result = run("--enrich", service.url, "--json")
+    local summary = assert(iza.json.decode(result.stdout))
+    assert.same({EUR = 10700, GBP = 100050, USD = 500}, summary.total.spend)
+    assert.equal("integer", math.type(summary.total.spend.GBP))
+    assert.equal("Currency", summary.columns.currency)
+    assert.same({"currency 'GBP' is not that of the amount, EUR"}, {summary.left_out[1].reason})
+    assert.matches("^currency 'JPY' is not one of AUD", summary.left_out[2].reason)
+    local by = rows()
+    local function money(name) return {by[name].spend, by[name].currency} end
+    assert.same({{"100.00", "EUR"}, {"1000.50", "GBP"}, {"7.00", "EUR"}, {"5.00", "USD"},
+      {"", "EUR"}}, {money "a.example", money "b.example", money "c.example", money "d.example",
+      money "e.example"})
+    write("leads.csv", read "out.csv")
+    result = run("--enrich", service.url)
+    assert.matches("total +5 +5 +%d+%.0 +107%.00 +1,000%.50 +5%.00\n", result.stdout)
+    assert.same({"1000.50", "GBP"}, {rows()["b.example"].spend, rows()["b.example"].currency})
+  end)
+
+  it("does not let the service touch a lead's own columns, and survives what it answers", function()
+    write("leads.csv", leads(2))
+    local answers = {
+      {spend = 5}, {spend = 5.5}, {spend = "12.50"}, {spend = 5, currency = {1}}, {source = 5},
+      {contact = "Eve", email = "eve@x.example", date = {}, company = 1, domain = false,
+        currency = "EUR", line = 0, score = "x", tier = {}, reasons = 1, rules_version = {}},
+      {tech = {iza.json.null, "crm"}}, {tech = "crm"}, {employees = "500"}, {industry = ""},
+      {revenue = iza.json.null}, {note = "a\0b\nc"}, {big = true, ratio = 1e300, deep = {{{}}}},
+    }
+    for _, answered in ipairs(answers) do
+      local result = run("--enrich", serve(function() return {json = answered} end).url)
+      assert.same({0, ""}, {result.status, result.stderr})
+      local lead = rows()["firm1.example"]
+      assert.same({"", "", "", "", "", "", "Firm 1", "2", "ok"}, {lead.spend, lead.currency,
+        lead.source, lead.contact, lead.email, lead.date, lead.company, lead.line,
+        lead.enrichment})
+      assert.equal(answered.tech and "uses a CRM +10"
+        or answered.employees and "500 or more employees +25" or "", lead.reasons)
+      if answered.tech then assert.equal("crm", lead.tech) end
+      if answered.note then assert.equal("a b c", lead.note) end
+      if answered.big then
+        assert.same({"true", "1e+300", "[[{}]]"}, {lead.big, lead.ratio, lead.deep})
+      end
+    end
+  end)
+
+  it("reports by lead what no cell or rule can use, and goes on", function()
+    write("leads.csv", leads(2))
+    local answers = {
+      ["firm1.example"] = {employees = "many", tech = {crm = true}, industry = "finance"},
+      ["firm2.example"] = {[""] = 1, ["a\nb"] = 2, long = ("x"):rep(40000), employees = 60},
+    }
+    local result = run("--enrich", serve(function(domain) return {json = answers[domain]} end).url)
+    assert.equal(0, result.status)
+    local reported = {}
+    for line in result.stderr:gmatch "leads%.csv:([^\n]+)" do reported[#reported + 1] = line end
+    table.sort(reported)
+    assert.same({
+      "2: employees 'many' is no number, so the rules do not see it",
+      "2: tech '{\"crm\":true}' is no list, so the rules do not see it",
+      "3: left out: '' of the answer: it cannot name a column",
+      "3: left out: 'a b' of the answer: it cannot name a column",
+      "3: left out: 'long' of the answer: 40000 bytes are too long for a cell",
+    }, reported)
+    local by = rows()
+    assert.same({"core industry +20", "50 to 499 employees +15"},
+      {by["firm1.example"].reasons, by["firm2.example"].reasons})
+    assert.is_nil(by["firm2.example"].long)
+  end)
+
+  it("takes at most 1,000 columns from the service", function()
+    write("leads.csv", leads(3))
+    local service = serve(function(domain)
+      local fields = {}
+      for i = 1, 400 do fields[domain .. i] = i end
+      return {json = fields}
+    end)
+    local result = run("--enrich", service.url, "--limit", "1")
+    assert.equal(0, result.status)
+    assert.equal(200, select(2, result.stderr:gsub("the answers have more than 1000 fields", "")))
+  end)
+
+  it("compares the file's numbers as numbers, keeps their text, and prefers the answer", function()
+    write("leads.csv", "company,domain,employees,rank,zip,industry\nA,a.example,800,2.50,01067,x\n"
+      .. "B,b.example,30,9.10,80331,x\nC,c.example,about 9,7,1,\n")
+    write("rules.lua", [[return {
+      rules = {
+        {name = "rank", points = 30, when = function(l) return (l.rank or 0) < 5 end},
+        {name = "zip", points = 40, when = function(l) return l.zip == "01067" end},
+        {name = "big", points = 5, when = function(l) return (l.employees or 0) >= 500 end},
+      },
+      fields = {employees = "number"},
+      tiers = {{name = "all", at_least = 0}},
+      segment = function(lead) return lead.industry end,
+    }]])
+    local service = serve(function(domain)
+      return domain == "b.example" and {json = {employees = 900, industry = "retail"}}
+        or {json = {other = 1}}
+    end)
+    local result = run("--enrich", service.url, "--rules", path "rules.lua")
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(1, select(2, result.stderr:gsub("the file's column 'employees'", "")))
+    assert.matches("leads.csv:4: employees 'about 9' is no number", result.stderr, 1, true)
+    local by = rows()
+    assert.same({"rank +30; zip +40; big +5", "2.50", "01067", "800", "x"},
+      {by["a.example"].reasons, by["a.example"].rank, by["a.example"].zip,
+        by["a.example"].employees, by["a.example"].segment})
+    assert.same({"big +5", "9.10", "900", "retail"}, {by["b.example"].reasons,
+      by["b.example"].rank, by["b.example"].employees, by["b.example"].industry})
+    assert.equal("about 9", by["c.example"].employees)
+  end)
+
+  it("reads its own result again and comes to the same", function()
+    write("leads.csv", leads(3))
+    local service = serve(function(domain, n)
+      if n > 3 and domain == "firm2.example" then return 404 end
+      return {json = {industry = "finance", employees = 800, country = "DE",
+        tech = {"crm", "erp"}}}
+    end)
+    run("--enrich", service.url)
+    local first = rows()
+    write("leads.csv", read "out.csv")
+    assert.equal(0, run("--enrich", service.url).status)
+    local again = rows()
+    for domain, row in pairs(first) do
+      assert.same({row.score, row.reasons, row.tech, row.employees},
+        {again[domain].score, again[domain].reasons, again[domain].tech, again[domain].employees})
+    end
+    assert.equal("65", again["firm2.example"].score)
+    assert.equal("unknown", again["firm2.example"].enrichment)
+  end)
+
+  it("never takes the input or the rules for the result, however they are spelt", function()
+    write("leads.csv", leads(1))
+    write("rules.lua", rules(1))
+    assert(iza.exec {"ln", "-s", "leads.csv", path "link.csv", check = true})
+    local inside = dir .. "/../" .. dir:match "[^/]+$" .. "/leads.csv"
+    for _, out in ipairs {inside, path "link.csv", path "./leads.csv", path "rules.lua"} do
+      local result = run("--enrich", "http://127.0.0.1:1/", "--rules", path "rules.lua", "--out",
+        out)
+      assert.equal(2, result.status)
+      assert.matches(out == path "rules.lua" and "has the rules" or "is the input", result.stderr)
+    end
+    local argv = command("--enrich", "http://127.0.0.1:1/", "--out", "-")
+    assert.equal(2, iza.exec(argv).status)
+    assert.equal(leads(1), read "leads.csv")
+  end)
+
+  it("reads standard input, and Excel's first line", function()
+    local text = "sep=|\r\ncompany|domain\r\nA, Inc|a.example\r\nB;|\r\n"
+    write("leads.csv", "\u{FEFF}" .. text)
+    local service = serve(plain)
+    local result = run("--enrich", service.url)
+    assert.equal(0, result.status, result.stderr)
+    assert.same({"A, Inc", "3"}, {rows()["a.example"].company, rows()["a.example"].line})
+    assert.matches("leads.csv:4: left out: domain is empty", result.stderr, 1, true)
+    result = iza.exec {IZA, "run", "qualify_leads", "-", "--enrich", service.url, "--out",
+      path "piped.csv", stdin = leads(2)}
+    assert.equal(0, result.status, result.stderr)
+    assert.same({"leads.csv", "out.csv", "piped.csv"}, files())
+  end)
+
+  it("sees repeated leads whatever the case of their letters", function()
+    write("leads.csv", "company,domain,contact\nA,a.example,Jörg MÜLLER\nA,a.example,JÖRG Müller\n"
+      .. "M,MÜLLER.example,\nM,müller.example,\n")
+    local result = run("--enrich", serve(plain).url)
+    assert.matches(":3: left out: the same lead as in line 2\n", result.stderr)
+    assert.matches(":5: left out: the same lead as in line 4\n", result.stderr)
+  end)
+
+  it("gives out the rules to edit, never over a file", function()
+    local mine = path "mine.lua"
+    local argv = {IZA, "run", "qualify_leads", "--write-rules", mine}
+    local result = iza.exec(argv)
+    assert.equal(0, result.status, result.stderr)
+    assert.matches(mine .. " has the rules", result.stdout, 1, true)
+    local text = read "mine.lua"
+    assert.matches("name = \"warm source\"", text, 1, true)
+    write("mine.lua", (text:gsub("points = 10", "points = 77")))
+    write("leads.csv", "company,domain,contact,email\nA,a.example,Ann,ann@a.example\n")
+    run("--enrich", serve(plain).url, "--rules", mine)
+    assert.matches("person with an address +77", rows()["a.example"].reasons, 1, true)
+    result = iza.exec(argv)
+    assert.equal(1, result.status)
+    assert.matches("is there already", result.stderr)
+    assert.matches("points = 77", read "mine.lua")
+    argv[#argv + 1] = "leads.csv"
+    assert.equal(2, iza.exec(argv).status)
+  end)
+
+  it("gives out the rules from inside the program, where there is no checkout", function()
+    local argv = {iza.exec {"readlink", "-f", IZA}.stdout:gsub("\n", ""), "run", "qualify_leads",
+      "--write-rules", "mine.lua", cwd = dir}
+    local result = iza.exec(argv)
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("return {\n", read "mine.lua", 1, true)
+    argv[4], argv[5] = nil, nil
+    argv[3] = nil
+    assert.is_nil(iza.exec(argv).stdout:find("rules", 1, true))
   end)
 
   it("is safe to open in a spreadsheet", function()

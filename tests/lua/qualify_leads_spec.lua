@@ -80,6 +80,24 @@ describe("cells", function()
     assert.is_nil(cells.domain_of "ann@gmail.com")
   end)
 
+  it("read currencies by code or sign, and no others", function()
+    each(cells.currency, {{"eur", "EUR"}, {" € ", "EUR"}, {"US$", "USD"}, {""}})
+    assert.matches("^'JPY' is not one of AUD .* USD$", select(2, cells.currency "JPY"))
+  end)
+
+  it("write any letter in lower case", function()
+    each(cells.lower, {{"MÜLLER & Søn", "müller & søn"}, {"ŁÓDŹ ŽIŽKA ŸES", "łódź žižka ÿes"},
+      {"ΑΘΉΝΑ МОСКВА ЁЛКА", "αθήνα москва ёлка"}, {"ẞ × \xC3 日本", "ß × \xC3 日本"}})
+    assert.equal("müller.example", cells.domain "https://MÜLLER.example/")
+    assert.equal("jörg@müller.example", cells.email "JÖRG@Müller.example")
+  end)
+
+  it("see numbers only where text plainly is one", function()
+    each(cells.number, {{"17", 17}, {"-2.50", -2.5}, {"0", 0}, {"0.5", 0.5}, {"007"}, {"01067"},
+      {"1,5"}, {"1e5"}, {"5."}, {".5"}, {"+5"}, {"0x10"}, {" 5"}, {"1234567890123456"}, {""}})
+    assert.equal("integer", math.type(cells.number "17"))
+  end)
+
   it("clean text and keep reports short", function()
     assert.equal("Acme GmbH", cells.text "  Acme\r\n\u{A0}\27 GmbH\t")
     assert.is_nil(cells.text " \n ")
@@ -116,7 +134,36 @@ describe("scoring", function()
     end)
     local result = scoring.score(r, {size = "big"})
     assert.equal(40, result.score)
-    assert.matches("^'old': .*index", result.failed)
+    assert.equal("old", result.failed.name)
+    assert.matches("^tests/.*: attempt to index", result.failed.problem)
+    for _, case in ipairs {{{}, "{}"}, {{message = "no luck"}, "no luck"}, {"a\nb", "a b"}, {{
+        print}, "a table"}} do
+      r.rules[2].when = function() error(case[1], 0) end
+      assert.equal(case[2], scoring.score(r, {}).failed.problem)
+    end
+  end)
+
+  it("shows rules the types they name, and plain numbers as numbers", function()
+    local seen
+    local r = rules(function(t)
+      t.fields = {staff = "number", zip = "text", tech = "list"}
+      t.rules[1].when = function(lead) seen = lead end
+    end)
+    local function shown(lead)
+      local unfit = scoring.score(r, lead).unfit
+      return seen, unfit
+    end
+    assert.same({staff = 12, zip = "80331", tech = {"crm", "erp"}, rank = 2.5, code = "007",
+      company = "99", spend = 5},
+      shown {staff = "12", zip = "80331", tech = "crm; erp", rank = "2.50", code = "007",
+        company = "99", spend = 5})
+    local lead = {staff = "many", zip = 80331, tech = {name = "crm"}}
+    local got, unfit = shown(lead)
+    assert.same({zip = "80331"}, got)
+    assert.same({"staff 'many' is no number, so the rules do not see it",
+      "tech '{\"name\":\"crm\"}' is no list, so the rules do not see it"}, unfit)
+    got.zip = "changed by a rule"
+    assert.equal(80331, lead.zip)
   end)
 
   local function refused(change)
@@ -133,9 +180,14 @@ describe("scoring", function()
     assert.matches("'rest', must have at_least = 0", refused(function(r)
       r.tiers[2].at_least = 10
     end))
-    assert.matches("'big': .*compare", refused(function(r)
-      r.rules[1].when = function(lead) return lead.employees > 10 end
-    end))
+    assert.matches("^tests/[%w/]*qualify_leads_spec.lua:%d+: 'big': attempt to compare",
+      refused(function(r)
+        r.rules[1].when = function(lead) return lead.employees > 10 end
+      end))
+    assert.matches("^tests/[%w/]*qualify_leads_spec.lua:%d+: points of 'big'",
+      refused(function(r) r.rules[1].points = 1 / 0 end))
+    assert.matches("fields: size must be", refused(function(r) r.fields = {size = "date"} end))
+    assert.matches("fields: spend has a type", refused(function(r) r.fields = {spend = "text"} end))
     assert.matches("segment", refused(function(r) r.segment = nil end))
     assert.matches("must return a table", select(2, pcall(scoring.check, nil)))
   end)

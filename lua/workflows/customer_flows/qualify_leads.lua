@@ -10,13 +10,22 @@
 --- as a whole fails, nothing is written. The result takes its place at the end and in one go, so
 --- that a run that is stopped leaves an older result as it was. Its rows are ordered by score from
 --- the highest, and those of one score by their line in the input.
+---
+--- The columns that a lead is made of (company, domain ... date) are the file's alone. In any other
+--- column an answer of the service takes the place of what the file says, so that a result can be
+--- read again and gets fresh answers.
+local answer = require "workflows.customer_flows.qualify_leads.answer"
 local args = require "iza.args"
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local csv = require "iza.csv"
+local embedded = require "iza.core.embedded"
 local enrichment = require "workflows.customer_flows.qualify_leads.enrichment"
+local fs = require "iza.fs"
+local host = require "iza.core.host"
 local hot = require "iza.hot"
 local json = require "iza.json"
 local lead_file = require "workflows.customer_flows.qualify_leads.file"
+local new_pace = require "workflows.customer_flows.qualify_leads.pace"
 local report = require "workflows.customer_flows.qualify_leads.report"
 local scoring = require "workflows.customer_flows.qualify_leads.scoring"
 local term = require "iza.term"
@@ -27,17 +36,20 @@ local cli = args.new {
   name = "iza run qualify_leads",
   about = "Reads a leads file, enriches each lead over HTTP, scores it by rules, and writes the "
     .. "leads, best first. A row with a problem is reported by its line and left out.",
-  {"file", type = "file", help = "the CSV; its columns are found by their header: company, domain, "
-    .. "contact, email, source, spend, date, and what such files call them"},
-  {"--enrich URL", required = true, help = "GET URL?domain=... answers a JSON object"},
+  {"file", type = "file", help = "the CSV (-: standard input); its columns are found by their "
+    .. "header: company, domain, contact, email, source, spend, currency, date, and what such "
+    .. "files call them. Others are carried along"},
+  {"--enrich URL", required = true, help = "GET URL?domain=... answers a JSON object, whose fields "
+    .. "join the lead; they never change its own columns"},
   {"-o, --out OUT", help = "the result; default: FILE_qualified.csv in the present folder"},
-  {"--rules FILE", type = "file", help = "the rules; default: the project's "
-    .. "lua/workflows/customer_flows/qualify_leads/rules.lua, else those built in"},
+  {"--rules FILE", type = "file", help = "rules of your own, which you may edit meanwhile"},
+  {"--write-rules FILE", help = "only write the rules to a new FILE, to be edited and used by "
+    .. "--rules"},
   {"--limit N", type = "integer", default = 16, min = 1, max = 1000, help = "requests at once"},
   {"--timeout D", type = "duration", default = 10, min = 0.01,
     help = "for one request, such as 5 or 500ms"},
   {"--currency CODE", type = "enum", choices = cells.currencies, default = "USD",
-    help = "of amounts that name none"},
+    help = "of amounts whose row names none"},
   {"--dates ORDER", type = "enum", choices = {"dmy", "mdy"},
     help = "how 3/4/2026 is meant; default: as the file's other dates show"},
   {"--encoding NAME", help = "of the file, such as windows-1252; default UTF-8"},
@@ -45,8 +57,12 @@ local cli = args.new {
   examples = {
     "iza run qualify_leads leads.csv --enrich https://data.example/v1/company",
     "iza run qualify_leads leads.csv --enrich http://127.0.0.1:8090/enrich --limit 4 --json",
+    "iza run qualify_leads --write-rules rules.lua",
   },
 }
+
+-- --write-rules stands alone: it needs neither a file nor a service.
+local rules_cli = args.new {name = "iza run qualify_leads", {"--write-rules FILE", required = true}}
 
 local function say(text, ...) io.stderr:write(text:format(...), "\n") end
 
@@ -57,27 +73,61 @@ end
 
 -- ---- what the run works with ----
 
+local function line_of(path, number)
+  local f <close> = io.open(path, "r")
+  if not f then return nil end
+  local n = 0
+  for line in f:lines() do
+    n = n + 1
+    if n == number then return line end
+  end
+end
+
+-- What is wrong with a rules file: its place, the problem, and the line as it stands there.
+local function quoted(path, err)
+  local text = tostring(err):match "^[^\n]*"
+  local file, number, problem = text:match "^(.-):(%d+): (.*)$"
+  if not file then return ("%s: %s"):format(path, text) end
+  if file:sub(1, 3) == "..." then file = path end -- Lua cuts long names
+  local line = line_of(file, math.tointeger(number))
+  return ("%s:%s: %s"):format(file, number, problem)
+    .. (line and ("\n%8s | %s"):format(number, line) or "")
+end
+
 -- The rules in use and where they are; those built in cannot be edited.
 local function load_rules(path)
   path = path or package.searchpath(RULES, package.path)
   if not path then return {value = require(RULES), version = 1} end
-  local rules, err = hot.file(path, {check = scoring.check})
-  if not rules then stop(1, "%s", tostring(err):match "^[^\n]*") end
+  local rules, err = hot.file(path, {check = scoring.check, on_error = function(err)
+    say("the edit is not taken, the old rules go on: %s", quoted(path, err))
+  end})
+  if not rules then stop(1, "%s", quoted(path, err)) end
   rules.on_change = function() say("%s: the edit is in use from here on", path) end
   return rules
 end
 
+local function write_rules(path)
+  local there = package.searchpath(RULES, package.path)
+  local text, err = there and fs.read(there), nil
+  if not there then text = embedded.read("lua/" .. RULES:gsub("%.", "/") .. ".lua") end
+  if fs.exists(path) then stop(1, "%s is there already; it was left as it is", path) end
+  if text then text, err = fs.write(path, text) end
+  if not text then stop(1, "%s", err) end
+  print(("%s has the rules. Edit it, also during a run, and use it by --rules %s"):format(path,
+    path))
+end
+
+-- Whether two paths lead to one file. (A hard link is another: the result takes a name's place.)
 local function same_file(a, b)
-  local fa, fb = io.open(a, "r"), io.open(b, "r")
-  if fa then fa:close() end
-  if fb then fb:close() end
-  local strip = function(path) return path:gsub("/%./", "/"):gsub("^%./", "") end
-  return fa and fb and strip(a) == strip(b)
+  local there = host.real(a)
+  return there ~= nil and there == host.real(b)
 end
 
 local function out_path(opts)
   local out = opts.out or opts.file:match "[^/]*$":gsub("%.[^.]*$", "") .. "_qualified.csv"
+  if out == "-" then stop(2, "--out - is no file; the result needs one") end
   if same_file(out, opts.file) then stop(2, "--out %s is the input", out) end
+  if opts.rules and same_file(out, opts.rules) then stop(2, "--out %s has the rules", out) end
   local try, err = csv.writer(out) -- better now than after all the work
   if not try then stop(1, "%s", err) end
   try:abort()
@@ -85,10 +135,15 @@ local function out_path(opts)
 end
 
 local function read_leads(opts)
+  local progress, pace = term.progress {label = "rows read"}, new_pace()
   local file, err = lead_file.read(opts.file, {currency = opts.currency, dates = opts.dates,
-    encoding = opts.encoding, taken = report.own_columns})
+    encoding = opts.encoding, taken = report.own_columns, progress = progress})
+  progress:done()
   if not file then stop(1, "%s", err) end
-  for _, row in ipairs(file.bad) do say("%s:%d: left out: %s", opts.file, row.line, row.reason) end
+  for _, row in ipairs(file.bad) do
+    pace()
+    say("%s:%d: left out: %s", opts.file, row.line, row.reason)
+  end
   if #file.leads == 0 then stop(1, "%s has no lead that can be used", opts.file) end
   return file
 end
@@ -97,8 +152,9 @@ end
 
 -- The leads of each domain, in the order in which the domains first appear.
 local function by_domain(leads)
-  local groups, of = {}, {}
+  local groups, of, pace = {}, {}, new_pace()
   for _, lead in ipairs(leads) do
+    pace()
     local group = of[lead.domain]
     if not group then
       group = {domain = lead.domain}
@@ -109,12 +165,22 @@ local function by_domain(leads)
   return groups
 end
 
--- What the file says about a lead stays; the answer adds to it.
-local function join(lead, fields, err)
+-- What one of many leads shows is told once for all.
+local function say_once(run, key, text, ...)
+  if run.told[key] then return end
+  run.told[key] = true
+  say("qualify_leads: " .. text, ...)
+end
+
+local function join(lead, fields, err, run)
   lead.enrichment = fields and "ok" or err.code == "unknown" and "unknown"
     or "failed: " .. err.message
   for name, value in pairs(fields or {}) do
-    if lead[name] == nil and not report.own_columns[name] then lead[name] = value end
+    if run.extras[name] then
+      say_once(run, "column " .. name, "the service answers about the file's column '%s'; where it "
+        .. "does, its answer counts", name)
+    end
+    lead[name] = value
   end
 end
 
@@ -122,10 +188,27 @@ local function score(lead, rules, run)
   local result = scoring.score(rules.value, lead)
   result.version = rules.version
   run.results[lead] = result
-  if result.failed and not run.rule_errors[result.failed] then
-    run.rule_errors[result.failed] = true
+  for _, problem in ipairs(result.unfit or {}) do say("%s:%d: %s", run.file, lead.line, problem) end
+  local failed = result.failed
+  if failed then
     run.failed = true
-    say("qualify_leads: a rule fails: %s (%s, line %d)", result.failed, lead.company, lead.line)
+    say_once(run, ("rule %d %s"):format(rules.version, failed.name), "a rule fails: '%s': %s "
+      .. "(%s, line %d)", failed.name, failed.problem, lead.company, lead.line)
+  end
+end
+
+-- Joins the answer about a domain to its leads and scores them.
+local function take(group, fields, err, rules, run, progress)
+  local problems, pace = {}, new_pace()
+  if fields then fields, problems = run.answers:read(fields) end
+  for _, lead in ipairs(group) do
+    pace()
+    for _, problem in ipairs(problems) do
+      say("%s:%d: left out: %s", run.file, lead.line, problem)
+    end
+    join(lead, fields, err, run)
+    score(lead, rules, run)
+    progress:add(1)
   end
 end
 
@@ -137,19 +220,17 @@ local function work(queue, source, rules, run, progress)
     if not group then return end
     local fields, err = source:lookup(group.domain)
     if err and err.code == "closed" then return end
-    for _, lead in ipairs(group) do
-      join(lead, fields, err)
-      score(lead, rules, run)
-      progress:add(1)
-    end
+    take(group, fields, err, rules, run, progress)
   end
 end
 
-local function enrich_and_score(opts, leads, source, rules)
-  local run = {results = {}, rule_errors = {}}
-  local queue = by_domain(leads)
+local function enrich_and_score(opts, file, source, rules)
+  local run = {file = opts.file, extras = {}, answers = answer.new(report.reserved), results = {},
+    told = {}}
+  for _, name in ipairs(file.extras) do run.extras[name] = true end
+  local queue = by_domain(file.leads)
   queue.at = 0
-  local progress <close> = term.progress {label = "leads", total = #leads}
+  local progress <close> = term.progress {label = "leads", total = #file.leads}
   iza.scope(function(scope)
     for _ = 1, math.min(opts.limit, #queue) do
       scope:spawn(work, queue, source, rules, run, progress)
@@ -163,21 +244,28 @@ local function enrich_and_score(opts, leads, source, rules)
   return run
 end
 
+-- The leads by their score from 100 to 0; those of one score stay in the order of the file.
 local function best_first(leads, results)
-  local order = table.move(leads, 1, #leads, 1, {})
-  table.sort(order, function(a, b)
-    local x, y = results[a].score, results[b].score
-    if x ~= y then return x > y end
-    return a.line < b.line
-  end)
+  local by_score, order, pace = {}, {}, new_pace()
+  for value = 0, 100 do by_score[value] = {} end
+  for _, lead in ipairs(leads) do
+    pace()
+    table.insert(by_score[results[lead].score], lead)
+  end
+  for value = 100, 0, -1 do
+    table.move(by_score[value], 1, #by_score[value], #order + 1, order)
+  end
   return order
 end
 
 local function write(path, file, order, results)
   local columns = report.columns(file, order)
   local writer <close>, err = csv.writer(path, {columns = columns})
-  local ok = writer
+  local progress <close> = term.progress {label = "leads written", total = #order}
+  local ok, pace = writer, new_pace()
   for _, lead in ipairs(ok and order or {}) do
+    pace()
+    progress:add(1)
     ok, err = writer:write(report.row(lead, results[lead], columns))
     if not ok then break end
   end
@@ -189,12 +277,18 @@ end
 
 local function main(argv)
   local started = iza.now()
+  for _, word in ipairs(argv) do
+    if word:find("--write-rules", 1, true) == 1 then
+      return write_rules(rules_cli:parse_or_exit(argv).write_rules)
+    end
+  end
   local opts = cli:parse_or_exit(argv)
+  if opts.file == "-" then opts.file = "/dev/stdin" end
   local out = out_path(opts)
   local rules = load_rules(opts.rules)
   local file = read_leads(opts)
   local source = enrichment.source(opts.enrich, opts.timeout)
-  local run = enrich_and_score(opts, file.leads, source, rules)
+  local run = enrich_and_score(opts, file, source, rules)
   local order = best_first(file.leads, run.results)
   write(out, file, order, run.results)
   local summary = report.summary {file = opts.file, out = out, input = file, leads = order,

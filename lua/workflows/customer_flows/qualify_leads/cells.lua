@@ -20,6 +20,40 @@ function cells.text(text)
   return text ~= "" and text or nil
 end
 
+-- Capital letters beyond ASCII: from, to, every how many-th, and what to add for the small one.
+local capitals = {
+  {0xC0, 0xD6, 1, 32}, {0xD8, 0xDE, 1, 32}, {0x100, 0x12E, 2, 1}, {0x132, 0x136, 2, 1},
+  {0x139, 0x147, 2, 1}, {0x14A, 0x176, 2, 1}, {0x178, 0x178, 1, -121}, {0x179, 0x17D, 2, 1},
+  {0x386, 0x386, 1, 38}, {0x388, 0x38A, 1, 37}, {0x38C, 0x38C, 1, 64}, {0x38E, 0x38F, 1, 63},
+  {0x391, 0x3A1, 1, 32}, {0x3A3, 0x3AB, 1, 32}, {0x400, 0x40F, 1, 80}, {0x410, 0x42F, 1, 32},
+  {0x1E00, 0x1E94, 2, 1}, {0x1E9E, 0x1E9E, 1, -7615}, {0x1EA0, 0x1EFE, 2, 1},
+}
+local small = {}
+for _, range in ipairs(capitals) do
+  for code = range[1], range[2], range[3] do
+    small[utf8.char(code)] = utf8.char(code + range[4])
+  end
+end
+
+--- The text in lower case: Latin, Greek and Cyrillic letters.
+--- Example: `cells.lower("MÜLLER")` --> "müller"
+---@param text string
+---@return string
+function cells.lower(text)
+  return (text:lower():gsub("[\xC3-\xE1][\x80-\xBF]+", small))
+end
+
+--- The number that a text plainly is, as a program would write it: "17", "-2.50"; nil for other
+--- text, also for what only looks like one, such as the postcode "01067".
+--- Example: `cells.number("12.50")` --> 12.5
+---@param text string
+---@return number?
+function cells.number(text)
+  local whole, decimals = text:match "^%-?(%d+)(%.?%d*)$"
+  if not whole or #text > 15 or whole:find "^0%d" or decimals == "." then return nil end
+  return tonumber(text)
+end
+
 local function is_host(host)
   if #host > 253 or not host:find(".", 1, true) or host:find("..", 1, true) then return false end
   if host:match "%.%d*$" or host:sub(1, 1) == "." then return false end
@@ -39,7 +73,7 @@ end
 function cells.domain(text)
   text = cells.text(text)
   if not text then return nil end
-  local host = text:lower():gsub("^%a[%w+.-]*://", ""):gsub("[/?#:].*$", ""):gsub("^www%.", "")
+  local host = cells.lower(text):gsub("^%a[%w+.-]*://", ""):gsub("[/?#:].*$", ""):gsub("^www%.", "")
     :gsub("%.$", "")
   if not is_host(host) then return problem("is not a domain", text) end
   return host
@@ -53,7 +87,7 @@ end
 function cells.email(text)
   text = cells.text(text)
   if not text then return nil end
-  local name, host = text:lower():match "^([^%s@,;<>\"]+)@([^@]+)$"
+  local name, host = cells.lower(text):match "^([^%s@,;<>\"]+)@([^@]+)$"
   if not name or not is_host(host) then return problem("is not an address", text) end
   return name .. "@" .. host
 end
@@ -88,6 +122,19 @@ for sign, code in pairs(signs) do
   if sign == code:lower() then table.insert(cells.currencies, code) end
 end
 table.sort(cells.currencies)
+
+--- A currency by its code or sign: the ISO 4217 code.
+--- Example: `cells.currency("€")` --> "EUR"
+---@param text string
+---@return string? code
+---@return string? problem
+function cells.currency(text)
+  text = cells.text(text)
+  if not text then return nil end
+  local code = signs[text:lower()]
+  if code then return code end
+  return problem("is not one of %s", text, table.concat(cells.currencies, " "))
+end
 
 -- The last separator is the decimal one when both kinds occur. One kind alone separates thousands
 -- when three digits follow it each time, as amounts have at most two decimals.

@@ -2,9 +2,12 @@
 ---
 --- Columns are found by their header, whatever its case, blanks and underscores, under the names
 --- that such files use. A row with a problem is reported by its line with all that is wrong in it
---- and left out; nothing is guessed. All leads are held in memory, about 1 KB each.
+--- and left out; nothing is guessed. Excel's first line "sep=;" is understood. All leads are held
+--- in memory, about 1 KB each; other tasks have their turn while they are read.
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local csv = require "iza.csv"
+local fs = require "iza.fs"
+local new_pace = require "workflows.customer_flows.qualify_leads.pace"
 
 local lead_file = {}
 
@@ -16,12 +19,12 @@ local lead_file = {}
 ---@field email? string
 ---@field source? string
 ---@field spend? integer in minor units of `currency`
----@field currency? string ISO 4217
+---@field currency? string ISO 4217: what the cell or its row says, else what LeadFileOptions says
 ---@field date? string YYYY-MM-DD
 --- and one field for each other column of the file, as its text
 
 --- The columns a lead is made of, in the order of the result.
-lead_file.columns = {"company", "domain", "contact", "email", "source", "spend", "date"}
+lead_file.columns = {"company", "domain", "contact", "email", "source", "spend", "currency", "date"}
 
 local required = {"company", "domain"}
 
@@ -32,6 +35,7 @@ local synonyms = {
   email = "email emailaddress mail contactemail workemail businessemail",
   source = "source leadsource channel medium origin campaign utmsource acquisitionchannel",
   spend = "spend adspend cost costs acquisitioncost cac budget amount spent",
+  currency = "currency currencycode currencyiso isocurrency spendcurrency ccy curr",
   date = "date leaddate created createdat createddate createdon acquired acquiredon signupdate day",
 }
 
@@ -81,14 +85,27 @@ local function check_columns(path, found, header)
     path, table.concat(missing, " and "), quoted(header) or "nothing", table.concat(accepted)))
 end
 
-local readers = {company = cells.text, domain = cells.domain, contact = cells.text,
-  email = cells.email, source = cells.text, date = cells.date}
-
-local function read_spend(lead, text, currency)
+local function read_spend(text, lead)
   local cents, what = cells.money(text)
-  if not cents then return what end
-  lead.spend, lead.currency = cents, what or currency
+  if not cents then return nil, what end
+  lead.currency = what -- nil unless the amount names it
+  return cents
 end
+
+-- The row's currency counts for an amount that names none; two that differ are a problem.
+local function read_currency(text, lead)
+  local code, problem = cells.currency(text)
+  if not code then return lead.currency, problem end
+  if lead.currency and lead.currency ~= code then
+    return nil, ("'%s' is not that of the amount, %s"):format(code, lead.currency)
+  end
+  return code
+end
+
+-- in the order of lead_file.columns: the amount before its currency
+local readers = {company = cells.text, domain = cells.domain, contact = cells.text,
+  email = cells.email, source = cells.text, spend = read_spend, currency = read_currency,
+  date = cells.date}
 
 -- The lead of a row, and the list of its problems.
 local function read_row(row, line, found, extras, opts)
@@ -96,30 +113,27 @@ local function read_row(row, line, found, extras, opts)
   for _, column in ipairs(lead_file.columns) do
     local text = found[column] and row[found[column]] or ""
     local problem
-    if column == "spend" then
-      problem = read_spend(lead, text, opts.currency)
-    else
-      lead[column], problem = readers[column](text)
-    end
+    lead[column], problem = readers[column](text, lead)
     if problem then problems[#problems + 1] = column .. " " .. problem end
   end
+  if lead.spend and not lead.currency then lead.currency = opts.currency end
   if row[found.domain] == "" and lead.email then lead.domain = cells.domain_of(lead.email) end
   if not lead.company then problems[#problems + 1] = "company is empty" end
   if not lead.domain and cells.text(row[found.domain]) == nil then
     problems[#problems + 1] = "domain is empty and no address shows it"
   end
-  for _, extra in ipairs(extras) do lead[extra.name] = cells.text(row[extra.header]) end
+  for _, extra in ipairs(extras) do lead[extra] = cells.text(row[extra]) end
   return lead, problems
 end
 
 -- Columns of the file that mean nothing here but are carried through.
 local function other_columns(header, found, taken)
-  local used, extras = {line = true, currency = true}, {}
+  local used, extras = {line = true}, {}
   for _, name in ipairs(lead_file.columns) do used[name] = true end
   for _, name in pairs(found) do used[name] = true end
   for _, name in ipairs(header) do
     if not used[name] and not taken[name] then
-      extras[#extras + 1] = {header = name, name = name}
+      extras[#extras + 1] = name
     end
   end
   return extras
@@ -127,12 +141,14 @@ end
 
 -- Dates like 3/4/2026 are read by the order that the rest of the file shows.
 local function settle_dates(leads, order, bad)
-  local open, kept = {}, {}
+  local open, kept, pace = {}, {}, new_pace()
   for _, lead in ipairs(leads) do
+    pace()
     if type(lead.date) == "table" then open[#open + 1] = lead.date end
   end
   order = order or cells.order_of(open)
   for _, lead in ipairs(leads) do
+    pace()
     local problem
     if type(lead.date) == "table" then lead.date, problem = cells.settle(lead.date, order) end
     if problem then
@@ -146,9 +162,10 @@ end
 
 -- The same person of the same company twice is one lead.
 local function drop_repeated(leads, bad)
-  local first, kept = {}, {}
+  local first, kept, pace = {}, {}, new_pace()
   for _, lead in ipairs(leads) do
-    local id = lead.domain .. "\n" .. (lead.email or lead.contact or ""):lower()
+    pace()
+    local id = lead.domain .. "\n" .. cells.lower(lead.email or lead.contact or "")
     if first[id] then
       bad(lead.line, ("the same lead as in line %d"):format(first[id]))
     else
@@ -158,11 +175,56 @@ local function drop_repeated(leads, bad)
   return kept
 end
 
+-- The character that Excel's first line "sep=;" names. A pipe is not looked into: what is read from
+-- it is gone.
+local function named_separator(path)
+  local info = fs.stat(path)
+  local f <close> = info and info.type == "file" and fs.open(path) or nil
+  local start = f and f:read(16)
+  return start and start:gsub("^\u{FEFF}", ""):match "^[sS][eE][pP]=([^\r\n\"])\r?\n"
+end
+
+-- A reader of the file. The line "sep=;" is read as an empty one, so that all lines keep their
+-- numbers.
+local function open_csv(path, opts)
+  opts.delimiter = named_separator(path)
+  if not opts.delimiter then return csv.open(path, opts) end
+  local f, err = fs.open(path)
+  if not f then return nil, err end
+  f:read "l"
+  local first = "\n"
+  local function piece()
+    local text, problem = first, nil
+    first = nil
+    if not text then text, problem = f:read(65536) end
+    if not text then f:close() end
+    return text, problem
+  end
+  local ok, rows, _, _, reader = pcall(csv.rows, piece, opts)
+  if not ok then return nil, rows end
+  return reader
+end
+
+-- Lists that are in the order of their lines, as one.
+local function merged(a, b)
+  local out, i, j, pace = {}, 1, 1, new_pace()
+  while a[i] or b[j] do
+    pace()
+    if not b[j] or a[i] and a[i].line <= b[j].line then
+      out[#out + 1], i = a[i], i + 1
+    else
+      out[#out + 1], j = b[j], j + 1
+    end
+  end
+  return out
+end
+
 ---@class LeadFileOptions
----@field currency string of amounts without a sign
+---@field currency string of amounts that name none
 ---@field dates? "dmy"|"mdy" how 3/4/2026 is read; default: as the file's other dates show
 ---@field encoding? string as for iza.csv
 ---@field taken? table<string, true> names that the file's other columns cannot have
+---@field progress? iza.Progress told of each row
 
 --- Reads a leads file. An err has the code "no_column", an errno name, or one of iza.csv.
 --- Example: `local file, err = lead_file.read("leads.csv", {currency = "USD"})`
@@ -172,9 +234,12 @@ end
 --- extras: string[]}? file bad by line; found: the header of each column; extras: the other columns
 ---@return table? err
 function lead_file.read(path, opts)
-  local bad = {}
-  local function report(line, reason) bad[#bad + 1] = {line = line, reason = reason} end
-  local reader, err = csv.open(path, {encoding = opts.encoding, on_error = function(e)
+  local bad, late, repeated = {}, {}, {}
+  local function into(list)
+    return function(line, reason) list[#list + 1] = {line = line, reason = reason} end
+  end
+  local report = into(bad)
+  local reader, err = open_csv(path, {encoding = opts.encoding, on_error = function(e)
     -- the message begins with the place, which is told apart from it here
     report(e.line, (e.message:gsub("^.-:%d+: ", "", 1)))
   end})
@@ -186,6 +251,7 @@ function lead_file.read(path, opts)
   ok, err = check_columns(path, found, header)
   if not ok then return nil, err end
   local extras, leads = other_columns(header, found, opts.taken or {}), {}
+  local pace = new_pace()
   for row, line in reader:rows() do
     local lead, problems = read_row(row, line, found, extras, opts)
     if #problems > 0 then
@@ -193,12 +259,11 @@ function lead_file.read(path, opts)
     else
       leads[#leads + 1] = lead
     end
+    if opts.progress then opts.progress:add(1) end
+    pace()
   end
-  leads = drop_repeated(settle_dates(leads, opts.dates, report), report)
-  table.sort(bad, function(a, b) return a.line < b.line end)
-  local names = {}
-  for i, extra in ipairs(extras) do names[i] = extra.name end
-  return {leads = leads, bad = bad, found = found, extras = names}
+  leads = drop_repeated(settle_dates(leads, opts.dates, into(late)), into(repeated))
+  return {leads = leads, bad = merged(merged(bad, late), repeated), found = found, extras = extras}
 end
 
 return lead_file

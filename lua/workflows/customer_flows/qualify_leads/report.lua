@@ -1,6 +1,7 @@
 --- What a run of qualify_leads hands out: the rows of the result file and the summary.
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local json = require "iza.json"
+local new_pace = require "workflows.customer_flows.qualify_leads.pace"
 local term = require "iza.term"
 
 local SEGMENTS = 10 -- lines of the table; the JSON summary has all
@@ -11,12 +12,21 @@ local first = {"company", "domain", "contact", "email", "source", "spend", "curr
 local scored = {"score", "tier", "segment", "enrichment"}
 local last = {"reasons", "rules_version", "line"}
 
---- Columns that only the result has: a file or a service cannot fill them.
----@type table<string, true>
-report.own_columns = {}
-for _, list in ipairs {scored, last} do
-  for _, name in ipairs(list) do report.own_columns[name] = true end
+local function set_of(lists)
+  local set = {}
+  for _, list in ipairs(lists) do
+    for _, name in ipairs(list) do set[name] = true end
+  end
+  return set
 end
+
+--- Columns that only the result has: a file cannot fill them.
+---@type table<string, true>
+report.own_columns = set_of {scored, last}
+
+--- Those, and what a lead is made of: an enrichment answer cannot fill them.
+---@type table<string, true>
+report.reserved = set_of {first, scored, last}
 
 -- ---- the result file ----
 
@@ -26,11 +36,9 @@ end
 ---@param leads Lead[]
 ---@return string[]
 function report.columns(file, leads)
-  local known, added = {}, {}
-  for _, list in ipairs {first, scored, file.extras, last} do
-    for _, name in ipairs(list) do known[name] = true end
-  end
+  local known, added, pace = set_of {first, scored, file.extras, last}, {}, new_pace()
   for _, lead in ipairs(leads) do
+    pace()
     for name in pairs(lead) do
       if not known[name] then
         known[name] = true
@@ -105,7 +113,9 @@ local function grouped(run, names, name_of)
     return of[name]
   end
   for _, name in ipairs(names) do group_of(name) end
+  local pace = new_pace()
   for _, lead in ipairs(run.leads) do
+    pace()
     count(group_of(name_of(run.results[lead])), lead, run.results[lead])
   end
   for _, group in ipairs(groups) do finish(group) end
@@ -114,9 +124,13 @@ end
 
 -- How many leads each version of the rules scored.
 local function versions(run)
-  local list = json.array()
+  local list, pace = json.array(), new_pace()
   for version = 1, run.rules.version do list[version] = 0 end
-  for _, result in pairs(run.results) do list[result.version] = list[result.version] + 1 end
+  for _, lead in ipairs(run.leads) do
+    pace()
+    local version = run.results[lead].version
+    list[version] = list[version] + 1
+  end
   return list
 end
 
@@ -131,14 +145,13 @@ function report.summary(run)
     if a.leads ~= b.leads then return a.leads > b.leads end
     return a.name < b.name
   end)
-  local total = new_group "total"
-  for _, lead in ipairs(run.leads) do count(total, lead, run.results[lead]) end
+  local total = grouped(run, {"total"}, function() return "total" end)[1]
   return {
     file = run.file, out = run.out,
     rows = {read = #run.leads + #run.input.bad, used = #run.leads, left_out = #run.input.bad},
     left_out = json.array(run.input.bad), columns = run.input.found,
     tiers = grouped(run, names, function(result) return result.tier end),
-    segments = segments, total = finish(total),
+    segments = segments, total = total,
     enrichment = run.counts,
     rules = {file = run.rules.path or "built in", scored_by_version = versions(run)},
     seconds = math.floor(run.seconds * 1000 + 0.5) / 1000,

@@ -1,12 +1,16 @@
 -- How leads are scored. Edit it while a run is going: what is scored from then on follows the edit.
--- `iza run qualify_leads` says which rules it uses; --rules FILE names others.
+-- `iza run qualify_leads` says which rules it used; --write-rules FILE makes a copy of them to
+-- edit, and --rules FILE uses it.
 --
 -- A rule gives its points when `when(lead)` is true. A lead has
 --   company domain contact email source date   text as in the file, date as YYYY-MM-DD
---   spend currency                             what it cost, in minor units: 12.50 is 1250
+--   spend currency                             what it cost, in minor units of the currency:
+--                                              12.50 is 1250
 --   enrichment                                 "ok" when the enrichment service knew the domain
 --   employees industry revenue country tech    and whatever else the service answered
--- and any other column of the file by its header. A field that is not known is nil.
+-- and any other column of the file by its header; where the service answers the same field, its
+-- answer counts. A field that is not known is nil. Text that plainly is a number (17, 2.50; not
+-- 017) is that number here, unless `fields` says otherwise.
 
 local function one_of(list)
   local set = {}
@@ -26,6 +30,10 @@ local function uses(lead, product)
 end
 
 return {
+  -- What the rules need of a field: "number", "text" or "list". A value that is none, such as
+  -- "many" for employees, is reported with its lead and is nil here.
+  fields = {employees = "number", industry = "text", country = "text", tech = "list"},
+
   rules = {
     {name = "500 or more employees", points = 25,
       when = function(lead) return (lead.employees or 0) >= 500 end},

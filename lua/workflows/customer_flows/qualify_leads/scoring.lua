@@ -2,56 +2,92 @@
 ---
 --- The table comes from a file that people edit while it is in use, so it is checked whole before
 --- it is taken, on a lead with nothing but a company and a domain too: a rule that forgets that a
---- field may be missing is refused with its name instead of failing on the hundredth lead.
+--- field may be missing is refused with its name and line instead of failing on the hundredth lead.
+---
+--- Rules see a copy of the lead in which values have the types that the rules name: a file has only
+--- text, and a service answers as it likes.
+local cells = require "workflows.customer_flows.qualify_leads.cells"
+local json = require "iza.json"
+local lead_file = require "workflows.customer_flows.qualify_leads.file"
+local term = require "iza.term"
+
 local scoring = {}
 
 ---@class LeadRules
+---@field fields? table<string, "number"|"text"|"list"> what the rules need of a field
 ---@field rules {name: string, points: number, when: fun(lead: Lead): any}[]
 ---@field tiers {name: string, at_least: number}[] from the highest to the lowest, which is 0
 ---@field segment fun(lead: Lead): string
 
-local function refuse(text, ...) error("rules: " .. text:format(...), 0) end
+-- ---- what a rule sees ----
 
-local function is_name(value) return type(value) == "string" and value ~= "" end
+local own = {line = true, enrichment = true}
+for _, name in ipairs(lead_file.columns) do own[name] = true end
 
-local function check_rule(i, rule)
-  if type(rule) ~= "table" or not is_name(rule.name) then refuse("rule %d has no name", i) end
-  if type(rule.points) ~= "number" or rule.points ~= rule.points then
-    refuse("points of '%s' must be a number", rule.name)
-  end
-  if type(rule.when) ~= "function" then refuse("when of '%s' must be a function", rule.name) end
+-- What report.cell made of a list, as a list again.
+local function split(text)
+  local list = {}
+  for item in text:gmatch "[^;]+" do list[#list + 1] = cells.text(item) end
+  return list
 end
 
-local function check_tiers(tiers)
-  if type(tiers) ~= "table" or #tiers == 0 then refuse "tiers must be a list" end
-  local last = math.huge
-  for i, tier in ipairs(tiers) do
-    if type(tier) ~= "table" or not is_name(tier.name) then refuse("tier %d has no name", i) end
-    local at_least = tier.at_least
-    if type(at_least) ~= "number" or at_least ~= at_least or at_least >= last then
-      refuse("at_least of tier '%s' must be a number below that of the tier before it", tier.name)
+-- The value as the type, or nil.
+local as = {
+  number = function(value)
+    if type(value) == "string" then value = cells.number(value) end
+    return type(value) == "number" and value or nil
+  end,
+  text = function(value)
+    if type(value) == "number" then value = tostring(value) end
+    return type(value) == "string" and value or nil
+  end,
+  list = function(value)
+    if type(value) == "string" then value = split(value) end
+    return type(value) == "table" and (json.is_array(value) or #value > 0) and value or nil
+  end,
+}
+
+local function shown(value)
+  local text = type(value) == "table" and json.encode(value) or tostring(value)
+  return "'" .. term.truncate(text, 40) .. "'"
+end
+
+-- A copy of the lead for the rules, and what in it was not of its type.
+local function view(rules, lead)
+  local copy, unfit = {}, nil
+  for name, value in pairs(lead) do
+    local want = not own[name] and rules.fields and rules.fields[name]
+    if want then
+      copy[name] = as[want](value)
+      if copy[name] == nil then
+        unfit = unfit or {}
+        unfit[#unfit + 1] = ("%s %s is no %s, so the rules do not see it"):format(name,
+          shown(value), want)
+      end
+    elseif not own[name] and type(value) == "string" then
+      copy[name] = cells.number(value) or value
+    else
+      copy[name] = value
     end
-    last = at_least
   end
-  if last > 0 then refuse("the last tier, '%s', must have at_least = 0", tiers[#tiers].name) end
+  if unfit then table.sort(unfit) end
+  return copy, unfit
 end
 
---- Raises what is wrong with the rules.
----@param rules any
-function scoring.check(rules)
-  if type(rules) ~= "table" then refuse "the file must return a table" end
-  if type(rules.rules) ~= "table" then refuse "rules must be a list" end
-  for i, rule in ipairs(rules.rules) do check_rule(i, rule) end
-  check_tiers(rules.tiers)
-  if type(rules.segment) ~= "function" then refuse "segment must be a function" end
-  local result = scoring.score(rules, {line = 2, company = "A", domain = "a.example"})
-  if result.failed then refuse("%s (a field that is not known is nil)", result.failed) end
+-- ---- scoring ----
+
+-- What code raised, in one line.
+local function in_words(err)
+  if type(err) == "table" and not (getmetatable(err) or {}).__tostring then
+    err = type(err.message) == "string" and err.message or json.encode(err) or "a table"
+  end
+  return term.truncate(cells.text(tostring(err)) or "no reason given", 300)
 end
 
 -- Which points a rule gives, and what it raised.
 local function apply(rule, lead)
   local ok, matched = pcall(rule.when, lead)
-  if not ok then return 0, ("'%s': %s"):format(rule.name, tostring(matched)) end
+  if not ok then return 0, in_words(matched) end
   return matched and rule.points or 0
 end
 
@@ -61,25 +97,97 @@ local function tier_of(rules, score)
   end
 end
 
---- Scores a lead. A rule that raises gives no points and is named in `failed`.
+local function is_name(value) return type(value) == "string" and value ~= "" end
+
+--- Scores a lead. A rule that raises gives no points; the first such is in `failed`.
 --- Example: `scoring.score(rules, lead).tier` --> "A"
 ---@param rules LeadRules
 ---@param lead Lead
----@return {score: integer, tier: string, segment: string, reasons: string, failed: string?} result
+---@return {score: integer, tier: string, segment: string, reasons: string,
+--- failed: {name: string, problem: string}?, unfit: string[]?} result unfit: values that are not of
+--- the type in rules.fields
 function scoring.score(rules, lead)
+  local seen, unfit = view(rules, lead)
   local sum, reasons, failed = 0, {}, nil
   for _, rule in ipairs(rules.rules) do
-    local points, problem = apply(rule, lead)
-    failed = failed or problem
+    local points, problem = apply(rule, seen)
+    failed = failed or problem and {name = rule.name, problem = problem}
     sum = sum + points
     if points ~= 0 then reasons[#reasons + 1] = ("%s %+g"):format(rule.name, points) end
   end
   local score = math.floor(math.max(0, math.min(100, sum)) + 0.5)
-  local ok, segment = pcall(rules.segment, lead)
-  if not ok then failed = failed or "segment: " .. tostring(segment) end
-  return {score = score, tier = tier_of(rules, score), failed = failed,
+  local ok, segment = pcall(rules.segment, seen)
+  if not ok then failed = failed or {name = "segment", problem = in_words(segment)} end
+  return {score = score, tier = tier_of(rules, score), failed = failed, unfit = unfit,
     segment = ok and is_name(segment) and segment or "unknown",
     reasons = table.concat(reasons, "; ")}
+end
+
+-- ---- the check ----
+
+-- Raises the problem, with its place where a function of the file shows it.
+local function refuse(where, text, ...)
+  local place = "rules: "
+  if type(where) == "function" then
+    local info = debug.getinfo(where, "S")
+    place = ("%s:%d: "):format(info.short_src, info.linedefined)
+  end
+  error(place .. text:format(...), 0)
+end
+
+local function check_fields(fields)
+  if fields == nil then return end
+  if type(fields) ~= "table" then refuse(nil, "fields must be a table") end
+  for name, want in pairs(fields) do
+    if not is_name(name) or not as[want] then
+      refuse(nil, "fields: %s must be \"number\", \"text\" or \"list\"", tostring(name))
+    end
+    if own[name] then refuse(nil, "fields: %s has a type of its own", name) end
+  end
+end
+
+local function check_rule(i, rule)
+  local when = type(rule) == "table" and rule.when
+  if type(rule) ~= "table" or not is_name(rule.name) then refuse(when, "rule %d has no name", i) end
+  if math.type(rule.points) == nil or rule.points - rule.points ~= 0 then
+    refuse(when, "points of '%s' must be a number", rule.name)
+  end
+  if type(when) ~= "function" then refuse(nil, "when of '%s' must be a function", rule.name) end
+end
+
+local function check_tiers(tiers)
+  if type(tiers) ~= "table" or #tiers == 0 then refuse(nil, "tiers must be a list") end
+  local last = math.huge
+  for i, tier in ipairs(tiers) do
+    if type(tier) ~= "table" or not is_name(tier.name) then
+      refuse(nil, "tier %d has no name", i)
+    end
+    local at_least = tier.at_least
+    if type(at_least) ~= "number" or at_least ~= at_least or at_least >= last then
+      refuse(nil, "at_least of tier '%s' must be a number below that of the tier before it",
+        tier.name)
+    end
+    last = at_least
+  end
+  if last > 0 then
+    refuse(nil, "the last tier, '%s', must have at_least = 0", tiers[#tiers].name)
+  end
+end
+
+--- Raises what is wrong with the rules; where a function shows the place, with FILE:LINE.
+---@param rules any
+function scoring.check(rules)
+  if type(rules) ~= "table" then refuse(nil, "the file must return a table") end
+  if type(rules.rules) ~= "table" then refuse(nil, "rules must be a list") end
+  for i, rule in ipairs(rules.rules) do check_rule(i, rule) end
+  check_tiers(rules.tiers)
+  check_fields(rules.fields)
+  if type(rules.segment) ~= "function" then refuse(nil, "segment must be a function") end
+  local failed = scoring.score(rules, {line = 2, company = "A", domain = "a.example"}).failed
+  if not failed then return end
+  local place, problem = failed.problem:match "^(.-:%d+: )(.*)$"
+  error(("%s'%s': %s (a field that is not known is nil)"):format(place or "rules: ", failed.name,
+    problem or failed.problem), 0)
 end
 
 return scoring
