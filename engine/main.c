@@ -9,6 +9,7 @@
 #include "vm/modules.h"
 #include "vm/project.h"
 #include "vm/run.h"
+#include "vm/source.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ static int load_script(lua_State *L, void *ctx) {
   set_arg(L, c);
   iz_project_open(L, file ? file : ".");
   add_script_dir(L, name);
-  if (luaL_loadfilex(L, file, "t") != LUA_OK) return lua_error(L);
+  if (iz_source_load(L, file, "t") != LUA_OK) return lua_error(L);
   return push_rest(L, c);
 }
 

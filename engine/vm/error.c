@@ -6,7 +6,7 @@
  * coroutine that failed. When the value is no error object, the trace waits in the registry beside
  * the value until the wrapping handler meets the same value.
  */
-#include "vm/embed.h"
+#include "vm/source.h"
 #include "vm/vm.h"
 
 #include <lauxlib.h>
@@ -15,7 +15,7 @@
 
 #define MAX_TRACE 8000
 
-static char key_meta, key_value, key_trace, key_sources;
+static char key_meta, key_value, key_trace;
 
 bool iz_error_is(lua_State *L, int index) {
   if (!lua_istable(L, index) || !lua_getmetatable(L, index)) return false;
@@ -130,11 +130,84 @@ int iz_error_note(lua_State *L) {
   return 1;
 }
 
+/* ---- values that are no error objects ---- */
+
+#define MAX_SHOWN 300
+
+/* Pushes a field of the table at index as text, raw; nothing and false when it is none. */
+static bool push_text_field(lua_State *L, int index, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, index);
+  if (lua_isstring(L, -1)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Stack: table. Its content on one line. */
+static int inspect(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "iza.inspect");
+  lua_call(L, 1, 1);
+  lua_insert(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushinteger(L, 1 << 20);
+  lua_setfield(L, -2, "width");
+  lua_pushinteger(L, 100);
+  lua_setfield(L, -2, "values");
+  lua_call(L, 2, 1);
+  luaL_gsub(L, lua_tostring(L, -1), "\n", " ");
+  return 1;
+}
+
+/* Pushes what a table raised as an error says: its code and message, else its content. An isolate
+ * has no inspect. */
+static void push_table_text(lua_State *L, int index) {
+  if (push_text_field(L, index, "message")) {
+    if (!push_text_field(L, index, "code")) return;
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
+  int top = lua_gettop(L);
+  lua_pushcfunction(L, inspect);
+  lua_pushvalue(L, index);
+  size_t n;
+  if (iz_vm_of(L)->owner || lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_settop(L, top);
+    if (push_text_field(L, index, "code")) return;
+    lua_pushliteral(L, "an error that is a table without a message");
+    return;
+  }
+  const char *text = lua_tolstring(L, -1, &n);
+  if (n <= MAX_SHOWN) return;
+  n = MAX_SHOWN;
+  while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
+  lua_pushlstring(L, text, n);
+  lua_pushliteral(L, "…");
+  lua_concat(L, 2);
+  lua_replace(L, -2);
+}
+
+/* Pushes any error value as text for people. */
+static const char *push_text(lua_State *L, int index) {
+  bool bare = lua_istable(L, index);
+  if (bare && luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
+    lua_pop(L, 1);
+    bare = false;
+  }
+  if (bare)
+    push_table_text(L, index);
+  else
+    luaL_tolstring(L, index, NULL);
+  return lua_tostring(L, -1);
+}
+
 int iz_error_wrap(lua_State *L) {
   lua_settop(L, 1);
   if (!iz_error_is(L, 1)) {
     push_noted(L, 1);
-    const char *text = luaL_tolstring(L, 1, NULL);
+    const char *text = push_text(L, 1);
     iz_push_err(L, "error", text, false);
     lua_pushvalue(L, 2);
     lua_setfield(L, -2, "trace");
@@ -196,75 +269,6 @@ static int find_site(const char *trace, char *file, size_t size, bool outside) {
   return 0;
 }
 
-void iz_error_source(lua_State *L, const char *name) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sources) != LUA_TTABLE) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key_sources);
-  }
-  lua_insert(L, -2);
-  lua_setfield(L, -2, name);
-  lua_pop(L, 1);
-}
-
-const char *iz_error_find_source(lua_State *L, const char *name, size_t *n) {
-  const char *text = NULL;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sources) == LUA_TTABLE) {
-    lua_getfield(L, -1, name);
-    text = lua_tolstring(L, -1, n);
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-  const iz_embedded *e = text ? NULL : iz_embedded_find(name);
-  if (e) *n = e->size;
-  return e ? e->data : text;
-}
-
-static void add_line(luaL_Buffer *b, int line, const char *text, size_t n) {
-  char head[32];
-  snprintf(head, sizeof head, "\n  %6d | ", line);
-  luaL_addstring(b, head);
-  luaL_addlstring(b, text, n);
-}
-
-static void quote_text(luaL_Buffer *b, const char *p, size_t n, int line) {
-  const char *end = p + n;
-  for (int at = 1; p && at < line; at++) {
-    p = memchr(p, '\n', (size_t)(end - p));
-    if (p) p++;
-  }
-  const char *stop = p ? memchr(p, '\n', (size_t)(end - p)) : NULL;
-  if (p && p < end) add_line(b, line, p, (size_t)((stop ? stop : end) - p));
-}
-
-/* Adds "\n   12 | the text of line 12", from a source we know or from the file if it can be read.
- */
-static void add_quote(luaL_Buffer *b, const char *file, int line) {
-  size_t known;
-  const char *source = iz_error_find_source(b->L, file, &known);
-  if (source) {
-    quote_text(b, source, known, line);
-    return;
-  }
-  FILE *f = fopen(file, "r");
-  if (!f) return;
-  char text[256];
-  int at = 1;
-  bool fresh = true;
-  while (fgets(text, sizeof text, f)) {
-    size_t n = strcspn(text, "\r\n");
-    bool whole = text[n] != 0;
-    if (fresh && at == line) {
-      add_line(b, line, text, n);
-      break;
-    }
-    fresh = whole;
-    if (whole) at++;
-  }
-  fclose(f);
-}
-
 static void add_field(lua_State *L, luaL_Buffer *b, int index, const char *field,
                       const char *heading) {
   lua_getfield(L, index, field);
@@ -303,7 +307,7 @@ void iz_error_report(lua_State *L, int index) {
     lua_getfield(L, index, "message");
   } else {
     lua_pushnil(L);
-    luaL_tolstring(L, index, NULL);
+    push_text(L, index);
   }
   message = lua_tostring(L, -1);
   if (!message) message = "(no message)";
@@ -324,7 +328,7 @@ void iz_error_report(lua_State *L, int index) {
   if (!line && trace) line = find_site(trace, file, sizeof file, true);
   if (!line && trace) line = find_site(trace, file, sizeof file, false);
   luaL_addstring(&b, message);
-  if (line) add_quote(&b, file, line);
+  if (line) iz_source_quote(&b, file, line, message);
   if (object) {
     add_field(L, &b, index, "trace", "\nstack:");
     add_field(L, &b, index, "origin", "\nspawned at:\n");

@@ -9,6 +9,7 @@
 #include "vm/copy.h"
 #include "vm/handle.h"
 #include "vm/sandbox.h"
+#include "vm/source.h"
 #include "vm/warm.h"
 
 #include <lauxlib.h>
@@ -66,6 +67,23 @@ static int load_program(lua_State *L) {
   return 1;
 }
 
+/* For error reports, which are made in the main state. */
+static void keep_sources(lua_State *L, const source *s) {
+  lua_pushlstring(L, s->text, s->size);
+  iz_source_keep(L, s->name);
+  if (!s->modules) return;
+  for (lua_pushnil(L); lua_next(L, s->modules); lua_pop(L, 1)) {
+    if (!lua_istable(L, -1)) continue;
+    lua_rawgeti(L, -1, 2);
+    lua_rawgeti(L, -2, 1);
+    if (lua_isstring(L, -1) && lua_isstring(L, -2))
+      iz_source_keep(L, lua_tostring(L, -2));
+    else
+      lua_pop(L, 1);
+    lua_pop(L, 1);
+  }
+}
+
 /* isolate:load(source, name, modules?) */
 static int l_load(lua_State *L) {
   iz_isolate *iso = check_isolate(L);
@@ -75,6 +93,7 @@ static int l_load(lua_State *L) {
   s.modules = lua_istable(L, 4) ? 4 : 0;
   lua_settop(L, 4);
   luaL_checkstack(L, 8, NULL);
+  keep_sources(L, &s);
   lua_State *I = iso->vm->L;
   lua_pushcfunction(I, load_program);
   lua_pushlightuserdata(I, &s);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "vm/embed.h"
 #include "vm/project.h"
+#include "vm/source.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -116,7 +117,7 @@ static bool load_developed(lua_State *L, const char *path) {
   const char *dir = lua_tostring(L, -1);
   const char *file = dir ? lua_pushfstring(L, "%s/%s", dir, path) : NULL;
   bool there = file && access(file, R_OK) == 0;
-  if (there && luaL_loadfilex(L, file, "t") != LUA_OK) lua_error(L);
+  if (there && iz_source_load(L, file, "t") != LUA_OK) lua_error(L);
   if (there) lua_insert(L, -3);
   lua_pop(L, file ? 2 : 1);
   return there;
@@ -316,6 +317,7 @@ static void open_require(lua_State *L) {
 void iz_modules_open(lua_State *L) {
   luaL_openlibs(L);
   iz_co_open(L);
+  iz_source_open(L);
   open_require(L);
   open_iza(L);
 }

@@ -6,6 +6,7 @@
 #include "vm/project.h"
 
 #include "vm/modules.h"
+#include "vm/source.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -38,7 +39,7 @@ bool iz_project_find(const char *from, char *root, size_t size) {
 /* Runs iza.lua and keeps what it returns; its `develop` decides where modules come from. */
 static void load_settings(lua_State *L, const char *root) {
   const char *file = lua_pushfstring(L, "%s%s", root, SETTINGS);
-  if (luaL_loadfilex(L, file, "t") != LUA_OK) lua_error(L);
+  if (iz_source_load(L, file, "t") != LUA_OK) lua_error(L);
   lua_call(L, 0, 1);
   if (!lua_istable(L, -1))
     luaL_error(L, "%s: it must return a table of settings, as in: return {}", file);

@@ -165,6 +165,49 @@ assert(rules:reload())
 ]]})
   end)
 
+  it("quotes the code that failed, whatever its file says by now", function()
+    local err = fails("edited", {["main.lua"] = [[
+local f = assert(io.open("main.lua", "w"))
+f:write("-- another\n-- text\n-- of the file\n-- line 4\n-- line 5\n")
+f:close()
+local function price(order) return order.items.count end
+price {}
+]]})
+    assert.matches("4 | local function price(order)", err, 1, true)
+    err = fails("edited_hot", {["rules.lua"] = "return {score = function(lead) return lead.a.b end}\n",
+      ["main.lua"] = [[
+local rules = assert(iza.hot.file("rules.lua", {watch = false}))
+local old = rules.value.score
+local f = assert(io.open("rules.lua", "w"))
+f:write("return {score = function(lead) return lead.other.thing end}\n")
+f:close()
+assert(rules:reload())
+print(iza.report(select(2, pcall(rules.value.score, {}))))
+old {}
+]]})
+    assert.matches("1 | return {score = function(lead) return lead.a.b end}", err, 1, true)
+    fails("edited_broken", {["rules.lua"] = "return {score = function(lead) return lead.a.b end}\n",
+      ["main.lua"] = [[
+local rules = assert(iza.hot.file("rules.lua", {watch = false}))
+local f = assert(io.open("rules.lua", "w"))
+f:write("return {score = = 2}\n")
+f:close()
+io.stderr:write(iza.report(select(2, rules:reload())), "\n")
+rules:fn "score" {}
+]]})
+  end)
+
+  it("shows what a table without a metatable says", function()
+    fails("plain_table", {["main.lua"] = 'error {code = "x", a = 1}\n'})
+    fails("plain_message", {["main.lua"] =
+      'local function f() error {code = "no_stock", message = "sold out", left = 0} end\n'
+      .. "iza.spawn(f):join()\n"})
+    fails("plain_isolate", {["main.lua"] = [[
+local box <close> = iza.isolate{source = "error {message = 'from inside'}"}
+box:call()
+]]})
+  end)
+
   it("is what a server logs, and in develop mode answers", function()
     p.write(dir .. "/main.lua", [[
 local function price(order) return order.items.count end
