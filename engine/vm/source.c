@@ -13,6 +13,7 @@
 #include "vm/embed.h"
 #include "vm/vm.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -278,14 +279,20 @@ static bool same(span a, span b) {
   return a.text && b.text && a.n == b.n && !memcmp(a.text, b.text, a.n);
 }
 
-/* Does the line hold what the message quotes: ... (field 'spend')? */
+static bool is_word(const char *p, const char *from, const char *end) {
+  return p >= from && p < end && (isalnum((unsigned char)*p) || *p == '_');
+}
+
+/* Does the line hold, as a word, what the message quotes: ... (field 'spend')? */
 static bool is_meant(span s, const char *message) {
   const char *open = message ? strrchr(message, '(') : NULL;
   const char *from = open ? strchr(open, '\'') : NULL, *to = from ? strchr(from + 1, '\'') : NULL;
   if (!to || !s.text) return false;
   size_t n = (size_t)(to - from - 1);
-  for (size_t i = 0; n && i + n <= s.n; i++)
-    if (!memcmp(s.text + i, from + 1, n)) return true;
+  const char *end = s.text + s.n;
+  for (const char *p = s.text; n && p + n <= end; p++)
+    if (!memcmp(p, from + 1, n) && !is_word(p - 1, s.text, end) && !is_word(p + n, s.text, end))
+      return true;
   return false;
 }
 
@@ -317,8 +324,8 @@ static span pick(lua_State *L, int e, int line, const char *message) {
 static bool is_old(const char *file) {
   struct stat st;
   if (stat(file, &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  return st.st_mtim.tv_sec < started.tv_sec || (st.st_mtim.tv_sec == started.tv_sec &&
-                                                 st.st_mtim.tv_nsec <= started.tv_nsec);
+  return st.st_mtim.tv_sec < started.tv_sec ||
+         (st.st_mtim.tv_sec == started.tv_sec && st.st_mtim.tv_nsec <= started.tv_nsec);
 }
 
 static void quote_file(luaL_Buffer *b, const char *file, int line) {
