@@ -63,7 +63,11 @@ local function by_token(req, next)
   return refuse(401, "unauthorized", "send Authorization: Bearer with the content of DATA/token")
 end
 
-local function by_uid(req, next)
+--- Middleware of the socket: lets in who runs iza, and root.
+---@param req {remote: string} "unix:UID"
+---@param next fun(req: table): any
+---@return any
+function api.by_uid(req, next)
   local uid = math.tointeger(tonumber(req.remote:match "^unix:(%d+)$"))
   if uid == host.uid() or uid == 0 then return next(req) end
   return refuse(403, "forbidden", "this socket is for the user who runs iza")
@@ -85,9 +89,26 @@ end
 ---@return string
 function api.socket(data) return data .. "/iza.sock" end
 
+-- What the address of a socket can hold.
+local MAX_SOCKET = 107
+
+--- Whether the socket of a data directory can be served: its path has a limit.
+---@param data string
+---@return true? ok
+---@return iza.Error? err code "too_long"
+function api.check_socket(data)
+  if #api.socket(data) <= MAX_SOCKET then return true end
+  local _, err = fail("too_long", "%s: its name is too long for the socket in it, by %d bytes",
+    data, #api.socket(data) - MAX_SOCKET)
+  err.cure = "a data directory with a shorter name: --data DIR, or IZA_DATA"
+  return nil, err
+end
+
 local function serve_socket(ctx)
+  local fits, err = api.check_socket(ctx.data)
+  if not fits then return nil, err end
   return iza.http.serve {host = "unix:" .. api.socket(ctx.data), routes = api.routes,
-    middleware = {by_uid}}
+    middleware = {api.by_uid}}
 end
 
 --- Asks the iza that owns a data directory, through its socket.
@@ -95,7 +116,8 @@ end
 ---@param data string the data directory
 ---@param path string
 ---@return any? answer the decoded JSON
----@return iza.Error? err code "not_running", "EACCES" for another user's, or why it did not answer
+---@return iza.Error? err code "not_running", "EACCES" (another user's), or "no_answer", which has
+--- the pid
 function api.ask(data, path)
   local pid, err = host.owner(data .. "/lock")
   if err then return nil, err end
@@ -103,9 +125,12 @@ function api.ask(data, path)
   local response
   response, err = iza.http.get("http://localhost" .. path,
     {socket = api.socket(data), timeout = "5s", proxy = false})
-  if not response then return nil, err end
-  if response.status ~= 200 then return fail("refused", "%s answered %d", path, response.status) end
-  return response:json()
+  if response and response.status == 200 then return response:json() end
+  local _, failure = fail("no_answer", "process %d on %s does not answer: %s", pid, data,
+    response and ("%s gives %d"):format(path, response.status) or err.message)
+  failure.pid = pid
+  failure.cure = ("`iza stop` ends it; by force: kill -9 %d"):format(pid)
+  return nil, failure
 end
 
 local function probe(ctx)
@@ -121,6 +146,7 @@ end
 --- Stage 7 of the start.
 api.stage = {
   number = 7, name = "interfaces", required = true, probe = probe,
+  cure = "another address: --port P, --host H, or the settings `port` and `host`",
   start = function(ctx)
     context = ctx
     local server, err = serve_port(ctx)

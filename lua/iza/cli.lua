@@ -7,6 +7,7 @@
 ---       summary = "one line",
 ---       args = { ... },                 -- for iza.args; `--data DIR` is added to each
 ---       run = function(opts) ... end,   -- opts: the values by name
+---       complete = function(words) ... end, -- what may come next; nil: what args say
 ---       always = true,                  -- it runs although the settings are wrong
 ---     }
 ---
@@ -15,9 +16,9 @@
 --- because
 --- some of them are not its own.
 local args = require "iza.args"
-local embedded = require "iza.core.embedded"
 local near = require "iza.args_help"
 local project = require "iza.project"
+local sources = require "iza.sources"
 
 local cli = {}
 
@@ -29,6 +30,7 @@ local FOLDER = "lua/iza/cli/"
 ---@field summary string
 ---@field args iza.ArgSpec|iza.Arg[]
 ---@field raw? boolean
+---@field complete? fun(words: string[]): string[]?
 ---@field always? boolean
 ---@field run fun(opts: table): integer|nil, any
 
@@ -36,13 +38,13 @@ local FOLDER = "lua/iza/cli/"
 ---@return string[]
 function cli.names()
   local names = {}
-  for _, path in ipairs(embedded.list(FOLDER)) do
+  for _, path in ipairs(sources.list(FOLDER)) do
     names[#names + 1] = path:sub(#FOLDER + 1):match "^([%w_]+)%.lua$"
   end
   return names
 end
 
-local function is_verb(name) return embedded.read(FOLDER .. name .. ".lua") ~= nil end
+local function is_verb(name) return sources.read(FOLDER .. name .. ".lua") ~= nil end
 
 --- Loads a verb.
 --- Example: `cli.verb("check").summary`
@@ -100,13 +102,15 @@ local function refuse(spec, err)
   return 0
 end
 
---- Tells an error on standard error and gives the exit code for it.
+--- Tells an error on standard error, with what to do about it (err.cure) if that is known, and
+--- gives the exit code for it.
 --- Example: `return cli.failed("iza new", err)`
 ---@param name string who speaks
 ---@param err any
 ---@return integer
 function cli.failed(name, err)
   say(name, ": ", tostring(err))
+  if type(err) == "table" and err.cure then say("  do: ", err.cure) end
   return 1
 end
 

@@ -4,8 +4,8 @@
 --- A doc comment is a run of comment lines right above a function; the first begins with "---". The
 --- comment at the top of a module is the module's. What has no Lua source (the scheduler's own
 --- functions) is described in lua/iza/init.lua in the same form.
-local embedded = require "iza.core.embedded"
 local near = require "iza.args_help"
+local sources = require "iza.sources"
 
 local doc = {}
 
@@ -56,7 +56,7 @@ end
 
 local function read_module(name)
   for _, tail in ipairs {".lua", "/init.lua"} do
-    local source = embedded.read("lua/iza/" .. name:gsub("%.", "/") .. tail)
+    local source = sources.read("lua/iza/" .. name:gsub("%.", "/") .. tail)
     if source then return source end
   end
 end
@@ -119,12 +119,12 @@ end
 local function is_method(item) return item.signature:sub(1, 1) == ":" end
 
 -- What a source inside the program documents.
-local function items_in(path) return select(2, doc.parse(embedded.read(path) or "")) end
+local function items_in(path) return select(2, doc.parse(sources.read(path) or "")) end
 
 -- What the parts of a module (lua/iza/NAME/PART.lua) document and the module itself gives.
 local function items_of_parts(module)
   local found = {}
-  for _, path in ipairs(embedded.list("lua/iza/" .. module:gsub("%.", "/") .. "/")) do
+  for _, path in ipairs(sources.list("lua/iza/" .. module:gsub("%.", "/") .. "/")) do
     local part = path:match "^lua/(.*)%.lua$":gsub("/", ".")
     for _, item in ipairs(part:find "%.init$" and {} or items_in(path)) do
       local given = not is_method(item) and require("iza." .. module)[item.name]
@@ -144,7 +144,7 @@ end
 
 -- The method of a class, in whatever file: "channel:send".
 local function of_class(class, name)
-  local paths = embedded.list "lua/iza/"
+  local paths = sources.list "lua/iza/"
   table.insert(paths, 1, GLOBALS)
   for _, path in ipairs(paths) do
     for _, item in ipairs(path:find "%.lua$" and items_in(path) or {}) do
@@ -165,7 +165,7 @@ local function of_iza()
     end
     add_list(out, own)
   end
-  for name in embedded.read(GLOBALS):gmatch '\niza%.([%w_]+) = require "iza%.' do
+  for name in sources.read(GLOBALS):gmatch '\niza%.([%w_]+) = require "iza%.' do
     modules[#modules + 1] = "  iza." .. name
   end
   out[#out + 1] = "\nModules (`iza help NAME`):\n" .. table.concat(modules, "\n")
@@ -180,7 +180,7 @@ end
 
 -- Of a function that is a field of `iza` itself.
 local function direct(name)
-  local source = IN_TASK[name] and read_module "task" or embedded.read(GLOBALS)
+  local source = IN_TASK[name] and read_module "task" or sources.read(GLOBALS)
   local _, items = doc.parse(source)
   local item = item_named(items, name, true)
   return item and show_item("iza.", item)

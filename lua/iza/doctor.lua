@@ -99,6 +99,8 @@ doctor.add("data", function()
   if not host.access(place, "w") then
     return "fail", place .. " is not writable", "choose another with --data or IZA_DATA"
   end
+  local fits, err = require("iza.api").check_socket(dir)
+  if not fits then return "fail", err.message, err.cure end
   return "ok", dir .. (place == dir and "" or " (made at the first start)")
 end)
 

@@ -50,7 +50,8 @@ local function probe_tasks()
   return value, err
 end
 
-stages.add {number = 1, name = "kernel", required = true, start = take_data, probe = probe_tasks}
+stages.add {number = 1, name = "kernel", required = true, start = take_data, probe = probe_tasks,
+  cure = "another data directory: --data DIR, or IZA_DATA"}
 stages.add(require("iza.api").stage)
 
 -- ---- running them ----
@@ -70,7 +71,8 @@ local function entry_of(stage, started, detail, err)
   local entry = {number = stage.number, name = stage.name, state = err and "degraded" or "ready",
     ms = math.floor((iza.now() - started) * 10000) / 10}
   if err then
-    entry.error, entry.cure = tostring(err), stage.cure
+    entry.error = tostring(err)
+    entry.cure = type(err) == "table" and err.cure or stage.cure
   elseif type(detail) == "string" then
     entry.detail = detail
   end
@@ -92,7 +94,10 @@ function stages.run(ctx, report)
     if err and stage.required then entry.state = "failed" end
     ctx.stages[#ctx.stages + 1] = entry
     report(entry)
-    if err and stage.required then return nil, err end
+    if err and stage.required then
+      if type(err) == "table" then err.cure = entry.cure end
+      return nil, err
+    end
   end
   return true
 end

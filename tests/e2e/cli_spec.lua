@@ -208,6 +208,10 @@ describe("iza", function()
       says(err, "did you mean 'iza check'?")
     end)
 
+    it("repl says what to do without a terminal", function()
+      says(is("echo 1 | iza repl", 1, ""), "to run what is on standard input: iza -")
+    end)
+
     it("is told what it does not know, with 2", function()
       local err = is("iza check --jsno .", 2, "")
       says(err, "did you mean --json?")
@@ -249,6 +253,21 @@ describe("iza", function()
       says(is("iza help quikstart", 1, ""), "did you mean 'quickstart'?")
       says(sh "iza help json.encode", "iza.json.encode(value, opts)")
       says(sh "iza help csv", "\nfunctions of iza.csv:\n  open(path, opts)\n")
+    end)
+  end)
+
+  describe("in a checkout", function()
+    it("new verbs and topics are there at once", function()
+      write("p/iza.lua", "return {develop = true}")
+      write("p/lua/iza/cli/greet.lua", "return {group = 'iza', summary = 'Greets.', run = "
+        .. "function() print 'hello' end}")
+      write("p/lua/iza/help/manners.md", "# Manners\n\nGreet.\n")
+      is("cd p && iza greet", 0, "hello\n")
+      local out = sh "cd p && iza help"
+      says(out, "greet      Greets.")
+      says(out, "  manners  ")
+      says(sh "cd p && iza help manners", "Manners\n\nGreet.\n")
+      says(is("iza greet", 2, ""), "neither a file nor a verb")
     end)
   end)
 
@@ -453,10 +472,17 @@ describe("iza", function()
     it("completes words in bash", function()
       write("some.lua", "")
       write("try.sh", ". ~/.local/share/bash-completion/completions/iza\n"
-        .. "try() { COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)); _iza; echo \"${COMPREPLY[*]}\"; }\n"
-        .. "try iza che\ntry iza check --js\ntry iza check so\ntry iza run he\n")
-      sh(setup .. "; iza new p; cp try.sh some.lua p/")
-      is("cd p && bash try.sh", 0, "check\n--json\nsome.lua\nhello\n")
+        .. "try() { COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)); _iza; "
+        .. "echo $(printf '%s\\n' \"${COMPREPLY[@]}\" | LC_ALL=C sort); }\n"
+        .. "try iza che\ntry iza check --js\ntry iza check so\ntry iza run he\n"
+        .. "try iza so\ntry iza --ver\ntry iza new ''\ntry iza help quick\ntry iza help doc\n"
+        .. "try iza run qualify_leads q\ntry iza run qualify_leads --enr\n"
+        .. "try iza run --js\ntry iza run qualify_leads so\n")
+      sh(setup .. "; iza new p; rm -r p/*/; mkdir p/sub; cp try.sh some.lua p/")
+      write("p/lua/workflows/hello.lua", "")
+      is("cd p && bash try.sh", 0, "check\n--json\nsome.lua\nhello\nsome.lua\n--version\n"
+        .. ".gitignore README.md iza.lua lua some.lua sub try.sh\nquickstart\ndoctor\n\n--enrich\n"
+        .. "--json\nsome.lua\n")
     end)
   end)
 
@@ -479,6 +505,12 @@ describe("iza", function()
       local out, _, code = sh "iza doctor --data file"
       assert.are.equal(1, code)
       assert.truthy(out:find "fail  data +%S+/file is no folder\n +do: choose another", out)
+    end)
+
+    it("fails when the name of the data directory is too long for a socket", function()
+      local out, _, code = sh("iza doctor --data " .. ("x"):rep(100))
+      assert.are.equal(1, code)
+      assert.truthy(out:find "fail  data +%S+x: its name is too long for the socket in it", out)
     end)
 
     it("warns of a taken port and of an open token", function()

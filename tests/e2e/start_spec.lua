@@ -113,6 +113,56 @@ describe("iza start", function()
     sh "chmod 700 d"
   end)
 
+  it("that hangs is told by status and by stop", function()
+    start()
+    local pid = running:pid()
+    running:kill "SIGSTOP"
+    local out, err, code = sh "iza status --data d"
+    assert.are.same({1, ""}, {code, out})
+    local hangs = ("process %d on %s/d does not answer"):format(pid, dir)
+    assert.truthy(err:find(hangs, 1, true), err)
+    assert.truthy(err:find("\n  do: `iza stop` ends it; by force: kill -9 " .. pid, 1, true), err)
+    local report = iza.json.decode((sh "iza status --data d --json || true"))
+    assert.are.same({true, pid, "no_answer"}, {report.running, report.pid, report.error.code})
+    out, err, code = sh "iza stop --data d --timeout 100ms"
+    assert.are.same({1, ""}, {code, out})
+    assert.truthy(err:find("process " .. pid .. " still runs", 1, true), err)
+    running:kill "SIGKILL"
+  end)
+
+  it("listens where the settings say", function()
+    local free = assert(iza.http.serve {host = "127.0.0.2", routes = {}})
+    local port = free.port
+    free:stop {drain = 0}
+    process.write(dir .. "/iza.lua", ("return {host = '127.0.0.2', port = %d}"):format(port))
+    running = assert(iza.exec {process.program, "start", cwd = dir, env = process.env(dir),
+      stream = true})
+    local line
+    for text in running:lines() do
+      line = text
+      if text:find "^9 " then break end
+    end
+    assert.truthy(line:find("http://127.0.0.2:" .. port, 1, true), line)
+    assert.are.equal(200, iza.http.get(("http://127.0.0.2:%d/api/health"):format(port)).status)
+  end)
+
+  it("lets its user and root alone use the socket", function()
+    local api = require "iza.api"
+    local function status_of(remote)
+      return api.by_uid({remote = remote}, function() return {status = 200} end).status
+    end
+    assert.are.equal(200, status_of("unix:" .. host.uid()))
+    assert.are.equal(200, status_of "unix:0")
+    assert.are.equal(403, status_of("unix:" .. host.uid() + 1))
+    assert.are.equal(403, status_of "127.0.0.1")
+    start()
+    local ask = "iza.http.get('http://localhost/api/status', {socket = arg[1]}).status"
+    local as = host.uid() == 0 and "setpriv --reuid=65534 --clear-groups " or ""
+    sh("cp " .. process.program .. " iza; chmod 755 . d iza; chmod 666 d/iza.sock")
+    local out = sh(("%s./iza -e \"print(%s)\" d/iza.sock"):format(as, ask))
+    assert.are.equal(as == "" and "200\n" or "403\n", out)
+  end)
+
   it("takes over at once from one that was killed", function()
     start()
     running:kill "SIGKILL"
@@ -122,13 +172,19 @@ describe("iza start", function()
     assert.are.equal(3, #lines)
   end)
 
-  it("says why a stage failed and ends with 1", function()
+  it("says once why a stage failed and what to do, and ends with 1", function()
     local taken = assert(iza.http.serve {routes = {}})
     local out, err, code = sh("iza start --data d --port " .. taken.port)
     taken:stop {drain = 0}
     assert.are.equal(1, code)
     assert.truthy(out:find "7 interfaces +failed", out)
-    assert.truthy(err:find("port " .. taken.port, 1, true), err)
+    local _, count = (out .. err):gsub("port " .. taken.port, "")
+    assert.are.equal(1, count)
+    assert.truthy(err:find("\n  do: another address: --port P", 1, true), err)
+    out, err, code = sh("iza start --port 0 --data " .. ("x"):rep(100))
+    assert.are.equal(1, code)
+    assert.truthy(err:find("too long for the socket", 1, true), out .. err)
+    assert.truthy(err:find("\n  do: a data directory with a shorter name", 1, true), err)
     assert.is_nil(host.owner(dir .. "/d/lock"))
   end)
 end)

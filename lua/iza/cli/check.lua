@@ -72,7 +72,8 @@ return {
     .. " In a project assigning a global is a finding too. Ends with 1 when there are findings, or"
     .. " something cannot be read.",
   args = {
-    {"paths...", required = true, help = "files, folders whose .lua files are checked, - for standard input"},
+    {"paths...", required = true,
+      help = "files, folders whose .lua files are checked, - for standard input"},
     {"--global NAME", many = true, help = "a global that exists"},
     {"--json", help = "as JSON"},
     examples = {"iza check .", "iza check lua --global ngx", "iza check . --json"},

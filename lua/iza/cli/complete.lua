@@ -1,7 +1,19 @@
 --- What a shell offers next: `iza complete -- WORD...`, the last word unfinished. An empty answer
---- means "files". The completion that `iza setup` installs calls this.
+--- means "files". The completion that `iza setup` installs calls this. Options are offered once a
+--- dash is typed.
 local cli = require "iza.cli"
 local near = require "iza.args_help"
+
+-- What `iza -` may go on with.
+local OPTIONS = {"-e", "--help", "--version", "--workers"}
+
+local function next_words(words)
+  if #words < 2 then return table.move(OPTIONS, 1, #OPTIONS, 1 + #cli.listed(), cli.listed()) end
+  local verb = cli.verb(words[1])
+  if not verb then return {} end
+  local rest = table.move(words, 2, #words, 1, {})
+  return verb.complete and verb.complete(rest) or cli.spec(verb):complete(rest)
+end
 
 return {
   always = true,
@@ -9,15 +21,9 @@ return {
   args = {{"words...", help = "typed so far; the last one is unfinished"}},
   run = function(opts)
     local words = opts.words
-    local verb = #words > 1 and cli.verb(words[1])
-    local list = {}
-    if #words < 2 then
-      list = near.starting(cli.listed(), words[1] or "")
-    elseif verb and verb.complete then
-      list = near.starting(verb.complete(), words[#words])
-    elseif verb then
-      list = cli.spec(verb):complete(table.move(words, 2, #words, 1, {}))
+    local last = words[#words] or ""
+    for _, word in ipairs(near.starting(next_words(words), last)) do
+      if last ~= "" or word:sub(1, 1) ~= "-" then print(word) end
     end
-    for _, word in ipairs(list) do print(word) end
   end,
 }

@@ -1,8 +1,8 @@
 local cli = require "iza.cli"
 local doc = require "iza.doc"
-local embedded = require "iza.core.embedded"
 local fail = require "iza.fail"
 local near = require "iza.args_help"
+local sources = require "iza.sources"
 local term = require "iza.term"
 
 local TOPICS = "lua/iza/help/"
@@ -12,7 +12,7 @@ local groups = {
 
 local function topics()
   local names = {}
-  for _, path in ipairs(embedded.list(TOPICS)) do
+  for _, path in ipairs(sources.list(TOPICS)) do
     names[#names + 1] = path:sub(#TOPICS + 1):match "^(.+)%.md$"
   end
   return names
@@ -79,7 +79,7 @@ end
 
 local function page_of(topic)
   if not topic:find "^[%w_]+$" then return nil end
-  return embedded.read(TOPICS .. topic .. ".md")
+  return sources.read(TOPICS .. topic .. ".md")
 end
 
 local function print_topic(topic)
@@ -112,6 +112,10 @@ return {
     {"topic", required = false, help = "a verb, a topic, or a function such as json.encode"},
     examples = {"iza help", "iza help tasks", "iza help json.encode"},
   },
+  complete = function()
+    local words = topics()
+    return table.move(cli.listed(), 1, #cli.listed(), #words + 1, words)
+  end,
   run = function(opts)
     if opts.topic then return print_topic(opts.topic) end
     print_overview()

@@ -1,6 +1,6 @@
-local embedded = require "iza.core.embedded"
 local fail = require "iza.fail"
 local host = require "iza.core.host"
+local sources = require "iza.sources"
 
 local SKELETON = "lua/iza/skeleton/"
 local hidden = {gitignore = ".gitignore"}
@@ -22,9 +22,9 @@ local function write(path, text)
 end
 
 local function make(dir, name)
-  for _, path in ipairs(embedded.list(SKELETON)) do
+  for _, path in ipairs(sources.list(SKELETON)) do
     local relative = path:sub(#SKELETON + 1)
-    local text = embedded.read(path):gsub("PROJECT_NAME", name)
+    local text = sources.read(path):gsub("PROJECT_NAME", name)
     local ok, err = write(dir .. "/" .. (hidden[relative] or relative), text)
     if not ok then return nil, err end
   end

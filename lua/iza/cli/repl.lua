@@ -5,6 +5,7 @@
 --- says what happened; here is decided what that means.
 local core = require "iza.core.repl"
 local commands = require "iza.repl.commands"
+local fail = require "iza.fail"
 local history = require "iza.repl.history"
 local inspect = require "iza.inspect"
 local keys = require "iza.repl.keys"
@@ -142,7 +143,10 @@ end
 
 local function start()
   local editor <close>, why = core.open()
-  if not editor then return nil, why end
+  if not editor then
+    return fail("no_terminal", "it needs a terminal (%s); to run what is on standard input: iza -",
+      why.message)
+  end
   local past, not_kept = history.open()
   local repl = setmetatable({editor = editor, history = past, session = session.new(),
     task = task.current(), colour = term.has_colour(),

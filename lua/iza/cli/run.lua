@@ -54,16 +54,27 @@ local function load_file(workflow)
   return load(embedded.read(workflow.path), "@" .. workflow.path, "t")
 end
 
+local function source_of(workflow)
+  if workflow.where ~= "project" then return embedded.read(workflow.path) end
+  local f = io.open(workflow.path, "rb")
+  local source = f and f:read "a" or ""
+  if f then f:close() end
+  return source
+end
+
+-- The options that a file declares for iza.args, read without running it.
+local function options_of(workflow)
+  local options = {"--help"}
+  for declaration in source_of(workflow):gmatch '{%s*"(%-[^"\n]*)"' do
+    for name in declaration:gmatch "%-%-[%w-]+" do options[#options + 1] = name end
+  end
+  return options
+end
+
 -- The first sentence of the comment at the top of the file.
 local function about(workflow)
-  local source = embedded.read(workflow.path)
-  if workflow.where == "project" then
-    local f = io.open(workflow.path, "rb")
-    source = f and f:read "a" or ""
-    if f then f:close() end
-  end
   local lines = {}
-  for line in source:gmatch "[^\n]+" do
+  for line in source_of(workflow):gmatch "[^\n]+" do
     local text = line:match "^%-%-%-? ?(.*)$"
     if not text and line:sub(1, 2) ~= "#!" then break end
     lines[#lines + 1] = text
@@ -132,9 +143,12 @@ verb = {
     {"args...", help = "what it is given"},
     examples = {"iza run", "iza run hello Ada"},
   },
-  complete = function()
-    local names = {}
-    for name in pairs(find_all()) do names[#names + 1] = name end
+  complete = function(words)
+    local _, name, rest = split(words)
+    local found, names = find_all(), {}
+    if name and #rest > 0 then return found[name] and options_of(found[name]) or {} end
+    if not name then return nil end
+    for known in pairs(found) do names[#names + 1] = known end
     return names
   end,
   run = function(argv)

@@ -9,7 +9,8 @@ local COMPLETION = [[
 _iza() {
   local IFS=$'\n'
   COMPREPLY=($(iza complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
-  [ ${#COMPREPLY[@]} = 0 ] && COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+  [ $COMP_CWORD -gt 1 ] && [ ${#COMPREPLY[@]} -gt 0 ] && return
+  COMPREPLY+=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o filenames -F _iza iza
 ]]

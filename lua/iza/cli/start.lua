@@ -5,11 +5,12 @@ local term = require "iza.term"
 
 local styles = {ready = "green", degraded = "yellow", failed = "bold red"}
 
+-- Why a start failed is told at its end.
 local function show(entry)
   print(("%d %-14s %s %7.1f ms  %s"):format(entry.number, entry.name,
     term.style(("%-8s"):format(entry.state), styles[entry.state]), entry.ms,
-    entry.error or entry.detail or ""))
-  if entry.cure then print((" "):rep(33) .. "do: " .. entry.cure) end
+    entry.state ~= "failed" and entry.error or entry.detail or ""))
+  if entry.cure and entry.state ~= "failed" then print((" "):rep(33) .. "do: " .. entry.cure) end
   io.stdout:flush()
 end
 

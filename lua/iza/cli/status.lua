@@ -12,26 +12,36 @@ local function show(status)
   }}))
 end
 
+-- The answer as JSON; `running` is null where that cannot be seen.
+local function status_or(status, err)
+  local answer = status or {data = project.data_dir(), pid = err.pid}
+  answer.running = status ~= nil or err.pid ~= nil
+  if err and err.code ~= "not_running" then
+    answer.error = {code = err.code, message = err.message}
+    if not err.pid then answer.running = require("iza.json").null end
+  end
+  return answer
+end
+
 return {
   group = "server",
   summary = "Shows what runs on the data directory.",
-  about = "Ends with 1 when nothing runs.",
+  about = "Ends with 1 when nothing runs, or what runs does not answer.",
   args = {
     {"--json", help = "as JSON"},
     examples = {"iza status", "iza status --json"},
   },
   run = function(opts)
     local status, err = api.ask(project.data_dir(), "/api/status")
-    if not status and err.code ~= "not_running" then return nil, err end
+    local nothing = err and err.code == "not_running"
     if opts.json then
-      local json = require "iza.json"
-      local answer = status or {data = project.data_dir()}
-      answer.running = status ~= nil
-      print(json.encode(answer))
+      print(require("iza.json").encode(status_or(status, err)))
     elseif status then
       show(status)
-    else
+    elseif nothing then
       print(err.message)
+    else
+      return nil, err
     end
     return status and 0 or 1
   end,
