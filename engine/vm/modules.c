@@ -50,6 +50,7 @@ typedef struct c_module {
   lua_CFunction open;
 } c_module;
 
+int iz_open_channel(lua_State *L);
 int luaopen_cjson(lua_State *L);
 int iz_open_embedded(lua_State *L);
 int iz_open_host(lua_State *L);
@@ -67,6 +68,7 @@ int iz_open_isolate(lua_State *L);
 
 static const c_module c_modules[] = {
     {"iza.core.task", iz_open_task},
+    {"iza.core.channel", iz_open_channel},
     {"iza.core.clock", iz_open_clock},
     {"iza.core.isolate", iz_open_isolate},
     {"iza.core.repl", iz_open_repl},
@@ -246,6 +248,7 @@ bool iz_modules_native(lua_State *L, const char *name) {
                                       "iza.zone",
                                       "iza.template_compile",
                                       "iza.core.task",
+                                      "iza.core.channel",
                                       "iza.core.clock",
                                       "iza.core.json",
                                       "iza.core.zone",

@@ -58,6 +58,8 @@ function parts.channel()
     same(6, sum)
     s:spawn(function() need(d:send("x")) end)
     same("x", need(iza.select{{d, function(v) return v end}, {c}, timeout = 1}))
+    s:spawn(function() same("y", need(d:recv())) end)
+    need(iza.select{{d, send = "y"}, {c}, timeout = 1})
   end)
 end
 
