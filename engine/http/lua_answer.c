@@ -76,17 +76,23 @@ static int l_respond(lua_State *L) {
   return 0;
 }
 
-/* start(req, status, length or nil, content type or nil, headers or nil) */
+/* Pushes whether a body is to follow the head just sent. */
+static int push_wants_body(lua_State *L, const iz_http_req *req) {
+  lua_pushboolean(L, iz_http_wants_body(req));
+  return 1;
+}
+
+/* start(req, status, length or nil, content type or nil, headers or nil) -> is a body wanted */
 static int l_start(lua_State *L) {
   iz_http_req *req = unanswered(L);
   int status = check_status(L, 2);
   lua_Integer length = luaL_optinteger(L, 3, -1);
   add_fields(L, req, 4, 5);
   iz_http_start(req, status, length);
-  return 0;
+  return push_wants_body(L, req);
 }
 
-/* start_sse(req, heartbeat in seconds, headers or nil) */
+/* start_sse(req, heartbeat in seconds, headers or nil) -> is a body wanted */
 static int l_start_sse(lua_State *L) {
   iz_http_req *req = unanswered(L);
   int64_t heartbeat = iz_check_duration(L, 2);
@@ -94,21 +100,36 @@ static int l_start_sse(lua_State *L) {
   lua_pushnil(L);
   add_fields(L, req, 4, 3);
   iz_http_start_sse(req, heartbeat);
-  return 0;
+  return push_wants_body(L, req);
 }
 
-/* Waits until the client has caught up: true, or nil and an error when it left. */
+/* So many bytes may be written without a wait before the turn is given up: a few milliseconds at
+ * most, since a write costs more than its bytes. */
+enum { TURN = 256 * 1024, WRITE_COST = 512 };
+
+/* Waits until the client has caught up: true, or nil and an error when it left. Whoever writes on
+ * regardless, for a client that left or one as fast as we are, must not stop the loop. */
 static int write_over(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
+  (void)ctx;
   lreq *r = iz_check_request(L, 1, true);
-  if (!r->req->conn) {
+  if (!iz_http_wants_body(r->req)) {
+    if (status == LUA_OK) return iz_await_turn(L, write_over, 0);
     iz_err err;
     iz_fail(&err, "closed", "the client left");
     return iz_push_error(L, &err);
   }
-  if (r->req->want_drain) return iz_request_wait(L, r, write_over, 0);
+  if (r->req->want_drain || r->written >= TURN) {
+    r->written = 0;
+    return r->req->want_drain ? iz_request_wait(L, r, write_over, 0)
+                              : iz_await_turn(L, write_over, 0);
+  }
   lua_pushboolean(L, 1);
   return 1;
+}
+
+static int wrote(lua_State *L, lreq *r, size_t n) {
+  r->written += n + WRITE_COST;
+  return write_over(L, LUA_OK, 0);
 }
 
 /* write(req, data) */
@@ -118,7 +139,7 @@ static int l_write(lua_State *L) {
   const char *data = luaL_checklstring(L, 2, &n);
   if (!r->req->status) return luaL_error(L, "the answer has not begun");
   iz_http_write(r->req, data, n);
-  return write_over(L, LUA_OK, 0);
+  return wrote(L, r, n);
 }
 
 /* sse(req, data, event, id, retry in seconds) */
@@ -134,9 +155,10 @@ static int l_sse(lua_State *L) {
     iz_buf_free(&b);
     return luaL_error(L, oom ? "not enough memory" : "a line break in an event's name or id");
   }
-  iz_http_write(r->req, b.data, b.len);
+  size_t len = b.len;
+  iz_http_write(r->req, b.data, len);
   iz_buf_free(&b);
-  return write_over(L, LUA_OK, 0);
+  return wrote(L, r, len);
 }
 
 static int l_finish(lua_State *L) {

@@ -48,7 +48,8 @@ struct lreq {
   iz_http_req *req; /* NULL: over */
   lserver *server;
   lworker *worker;
-  iz_wait wait; /* for input or for room in the output */
+  iz_wait wait;   /* for input or for room in the output */
+  size_t written; /* since it last gave up its turn */
 };
 
 /* The request at arg; raises when it is none, or over (`live`). */

@@ -264,6 +264,10 @@ void iz_http_start_sse(iz_http_req *r, int64_t heartbeat_ns) {
   if (r->conn && !iz_conn_unsent(r->conn)) iz_conn_deadline(r->conn, heartbeat_ns);
 }
 
+bool iz_http_wants_body(const iz_http_req *r) {
+  return r->conn && !r->conn->broken && r->status && !r->finished && !r->head_only;
+}
+
 static void send_part(iz_http_req *r, const char *data, size_t n) {
   iz_buf *b = &r->server->scratch;
   iz_buf_clear(b);
@@ -284,6 +288,7 @@ static void send_part(iz_http_req *r, const char *data, size_t n) {
 bool iz_http_write(iz_http_req *r, const char *data, size_t n) {
   iz_http_conn *c = r->conn;
   if (!c || !r->status || r->finished) return true;
+  if (c->broken) return false;
   if (r->left >= 0) {
     if ((int64_t)n > r->left) n = (size_t)r->left;
     r->left -= (int64_t)n;
@@ -291,6 +296,7 @@ bool iz_http_write(iz_http_req *r, const char *data, size_t n) {
   if (!n || r->head_only) return true;
   r->sent += n;
   send_part(r, data, n);
+  if (c->broken) return false;
   iz_conn_settle(c);
   if (!iz_conn_unsent(c)) {
     if (r->heartbeat_ns) iz_conn_deadline(c, r->heartbeat_ns);

@@ -125,11 +125,15 @@ bool iz_http_header(iz_http_req *req, const char *name, size_t nlen, const char 
 void iz_http_respond(iz_http_req *req, int status, const char *body, size_t len);
 /* An error in the common JSON form: {"error":{"code":"not_found","message":...}}. */
 void iz_http_error(iz_http_req *req, int status, const char *message);
+/* Whether a streamed answer has begun and somebody takes its body: not for HEAD, 204 and 304, and
+ * not once it is finished or the connection is lost. */
+bool iz_http_wants_body(const iz_http_req *req);
 /* Begins a streamed answer of `length` bytes; -1: unknown (chunked, or until close in HTTP/1.0). */
 void iz_http_start(iz_http_req *req, int status, int64_t length);
 /* Begins an SSE stream; a comment goes out whenever it was quiet for heartbeat_ns (0: never). */
 void iz_http_start_sse(iz_http_req *req, int64_t heartbeat_ns);
-/* Sends a part. False: enough is queued (`drained` will come); the part itself was taken. */
+/* Sends a part. False: enough is queued (the part itself was taken, `drained` will come), or the
+ * connection is lost (`gone` will come). */
 bool iz_http_write(iz_http_req *req, const char *data, size_t n);
 /* Ends a streamed answer. */
 void iz_http_finish(iz_http_req *req);

@@ -112,6 +112,17 @@ static int resumed(lua_State *L, int status, lua_KContext ctx) {
   return f->k(L, LUA_YIELD, f->ctx);
 }
 
+/* The caller yields right after. */
+static void begin(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx) {
+  iz_vm *vm = iz_vm_of(L);
+  iz_fiber *f = vm->current;
+  f->waiter = L;
+  f->k = k;
+  f->ctx = ctx;
+  iz_task_wait(&f->task, w);
+  vm->suspending = true;
+}
+
 int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx) {
   if (!can_suspend(L)) {
     w->cancel(w);
@@ -124,13 +135,20 @@ int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx) {
     }
     w->ask(w);
   }
-  iz_vm *vm = iz_vm_of(L);
-  iz_fiber *f = vm->current;
-  f->waiter = L;
-  f->k = k;
-  f->ctx = ctx;
-  iz_task_wait(&f->task, w);
-  vm->suspending = true;
+  begin(L, w, k, ctx);
+  return lua_yieldk(L, 0, 0, resumed);
+}
+
+static void nothing_to_detach(iz_wait *w) {
+  (void)w;
+}
+
+int iz_await_turn(lua_State *L, lua_KFunction k, lua_KContext ctx) {
+  iz_await_check(L);
+  iz_wait *w = &iz_vm_of(L)->current->wait.wait;
+  *w = (iz_wait){.cancel = nothing_to_detach};
+  begin(L, w, k, ctx);
+  iz_wait_done(w);
   return lua_yieldk(L, 0, 0, resumed);
 }
 

@@ -21,6 +21,9 @@ int iz_await(lua_State *L, iz_wait *w, lua_KFunction k, lua_KContext ctx);
 /* The same for a condition that a list of waiters stands for: sleeps until the list is woken. k
  * looks whether the condition holds now, and may wait again. */
 int iz_await_list(lua_State *L, iz_waitlist *list, lua_KFunction k, lua_KContext ctx);
+/* Gives others a turn: k runs on the next turn of the loop, after it looked at the descriptors. For
+ * operations that would never wait while they are served at once. */
+int iz_await_turn(lua_State *L, lua_KFunction k, lua_KContext ctx);
 /* Raises those same errors before anything is started: for operations costly to begin. */
 void iz_await_check(lua_State *L);
 

@@ -1,8 +1,6 @@
 -- A server in a process of its own, probed with raw sockets: what must be accepted, what refused,
 -- and what it does about clients that are slow, many, or gone.
 
-local program = os.getenv("IZA") or "./iza"
-
 local script = [[
 local s = assert(iza.http.serve{limits = {header_time = arg[1]}, routes = {
   ["GET /"] = function() return "hello" end,
@@ -18,32 +16,10 @@ print(s.port, stats.port)
 io.stdout:flush()
 ]]
 
--- Runs f with the ports of a server, its statistics page and its process id.
-local function with_server(header_time, f)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(script)
-  file:close()
-  local p = assert(iza.exec{program, path, header_time, stream = true, stderr = "inherit"})
-  local running <close> = p -- luacheck: ignore
-  local line = p:read("l")
-  os.remove(path)
-  local port, stats = line:match("(%d+)%s+(%d+)")
-  return f(port, stats, p:pid())
-end
+local served = require "tests.e2e.http_process"
+local raw, stats_of = served.raw, served.stats
 
-local function stats_of(port)
-  local r = assert(iza.exec{"curl", "-s", "http://127.0.0.1:" .. port .. "/"})
-  return require("iza.json").decode(r.stdout)
-end
-
--- Sends bytes; returns what came within the time, and whether the server closed the connection.
-local function raw(port, bytes, seconds)
-  local r = assert(iza.exec{"bash", "-c",
-    "exec 3<>/dev/tcp/127.0.0.1/$0; cat >&3; timeout $1 cat <&3", port, seconds or 1.5,
-    stdin = bytes})
-  return r.stdout, r.status == 0
-end
+local function with_server(header_time, f) return served.with(script, {header_time}, f) end
 
 local GET = "GET / HTTP/1.1\r\nHost: localhost\r\n"
 local POST = "POST /echo HTTP/1.1\r\nHost: localhost\r\n"

@@ -32,8 +32,8 @@ local methods = core.methods
 ---@field text? string
 ---@field body? string sent as it is; give a Content-Type in headers
 ---@field file? string path of a file: with ETag, ranges and its type by name
----@field stream? fun(w: iza.ResponseWriter) writes the body piece by piece
----@field sse? fun(s: iza.EventWriter) sends server-sent events until it returns
+---@field stream? fun(w: iza.ResponseWriter) writes the body piece by piece; not called for HEAD
+---@field sse? fun(s: iza.EventWriter) sends server-sent events until it returns; not for HEAD
 
 ---@alias iza.Handler fun(req: iza.Request): iza.Response|string|integer|nil, any
 
@@ -251,13 +251,13 @@ local function send_other(req, status, answer)
   if answer.body then return respond(req, status, answer.body, nil, headers) end
   if answer.file then return core.file(req, answer.file, nil, headers) end
   if answer.stream then
-    core.start(req, status, nil, "application/octet-stream", headers)
-    answer.stream(setmetatable({req = req}, Writer))
+    if core.start(req, status, nil, "application/octet-stream", headers) then
+      answer.stream(setmetatable({req = req}, Writer))
+    end
     return core.finish(req)
   end
   if answer.sse then
-    core.start_sse(req, 15, headers)
-    answer.sse(setmetatable({req = req}, Events))
+    if core.start_sse(req, 15, headers) then answer.sse(setmetatable({req = req}, Events)) end
     return core.finish(req)
   end
   for key in pairs(answer) do
