@@ -60,13 +60,22 @@ static bool has_tag(const char *s, size_t n, const char *etag, bool weak) {
   return false;
 }
 
-bool iz_http_not_modified(const iz_http_head *h, const char *etag, int64_t modified) {
+/* Whether the file is no newer than the date in a field; `other` without such a date. */
+static bool as_old_as(const iz_http_head *h, const char *field, int64_t modified, bool other) {
   size_t n;
-  const char *v = iz_http_find(h, "if-none-match", &n);
-  if (v) return has_tag(v, n, etag, true);
-  v = iz_http_find(h, "if-modified-since", &n);
-  int64_t since = v ? iz_http_date_parse(v, n) : -1;
-  return since >= 0 && modified <= since;
+  const char *v = iz_http_find(h, field, &n);
+  int64_t date = v ? iz_http_date_parse(v, n) : -1;
+  return date < 0 ? other : modified <= date;
+}
+
+int iz_http_precondition(const iz_http_head *h, const char *etag, int64_t modified) {
+  size_t n;
+  const char *v = iz_http_find(h, "if-match", &n);
+  if (v ? !has_tag(v, n, etag, false) : !as_old_as(h, "if-unmodified-since", modified, true))
+    return 412;
+  v = iz_http_find(h, "if-none-match", &n);
+  bool same = v ? has_tag(v, n, etag, true) : as_old_as(h, "if-modified-since", modified, false);
+  return same ? 304 : 200;
 }
 
 /* Digits at *at; -1 when there are none or too many. */
@@ -82,6 +91,7 @@ iz_range iz_http_range(const iz_http_head *h, const char *etag, int64_t modified
                        int64_t *from, int64_t *length) {
   size_t n, m, at = 6;
   const char *s = iz_http_find(h, "range", &n);
+  if (h->method != IZ_HTTP_GET) return IZ_RANGE_ALL;
   if (!s || n < 7 || memcmp(s, "bytes=", 6) != 0 || memchr(s, ',', n)) return IZ_RANGE_ALL;
   const char *v = iz_http_find(h, "if-range", &m);
   if (v && !(*v == '"' ? has_tag(v, m, etag, false) : iz_http_date_parse(v, m) == modified))

@@ -47,7 +47,7 @@ static bool origin_ok(const iz_http_req *r) {
   size_t n;
   const char *origin = iz_http_find(&r->head, "origin", &n);
   if (!origin) return true;
-  const char *authority = strstr(origin, "://");
+  const char *authority = memmem(origin, n, "://", 3);
   if (!authority) return in_list(hosts, "*", 1);
   authority += 3;
   n -= (size_t)(authority - origin);

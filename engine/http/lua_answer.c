@@ -166,14 +166,15 @@ static int l_finish(lua_State *L) {
   return 0;
 }
 
-/* file(req, path, content type or nil, headers or nil): from here on the request is answered. */
+/* file(req, status, path, content type or nil, headers or nil): from here on it is answered. */
 static int l_file(lua_State *L) {
   lreq *r = iz_check_request(L, 1, true);
   iz_http_req *req = unanswered(L);
-  const char *path = luaL_checkstring(L, 2);
-  add_fields(L, req, 3, 4);
+  int status = check_status(L, 2);
+  const char *path = luaL_checkstring(L, 3);
+  add_fields(L, req, 4, 5);
   iz_request_over(r);
-  iz_static_send(r->server->vm->loop, req, path);
+  iz_static_send(r->server->vm->loop, req, path, status);
   return 0;
 }
 

@@ -197,6 +197,8 @@ static const char *error_code(int status) {
     return "method_not_allowed";
   case 408:
     return "timeout";
+  case 412:
+    return "precondition_failed";
   case 413:
     return "too_large";
   case 414:

@@ -33,7 +33,7 @@ typedef struct file {
   size_t got;  /* in it */
   int64_t at, left;
   struct stat info;
-  int fd, error;
+  int fd, error, status;
   bool folder_found; /* the name is a folder with an index.html */
   bool working, blocked;
 } file;
@@ -167,6 +167,8 @@ static void redirect_to_folder(iz_http_req *r) {
   iz_buf b = {0};
   iz_buf_add(&b, path, r->head.path.len);
   iz_buf_addc(&b, '/');
+  if (r->head.query.len) iz_buf_addc(&b, '?');
+  iz_buf_add(&b, iz_http_text(&r->head, r->head.query), r->head.query.len);
   iz_http_header(r, "Location", 8, b.data, b.len);
   iz_buf_free(&b);
   iz_http_respond(r, 301, NULL, 0);
@@ -203,17 +205,15 @@ static void send_body(file *f, int status, int64_t from, int64_t length) {
     submit(f, run_read, piece_read);
 }
 
-static void answer(file *f) {
+static void add_type(file *f) {
+  const char *name = f->folder_found ? "index.html" : f->path;
+  if (!f->req->has_type) add(f->req, "Content-Type", iz_mime_type(name, strlen(name)));
+  add(f->req, "X-Content-Type-Options", "nosniff");
+}
+
+/* Sends what conditions and Range ask for. */
+static void answer_conditionally(file *f) {
   iz_http_req *r = f->req;
-  const char *path = iz_http_text(&r->head, r->head.path);
-  if (f->folder_found && path[r->head.path.len - 1] != '/') {
-    if (path[1] == '/') /* "//host" would lead elsewhere */
-      iz_http_error(r, 404, "no such file");
-    else
-      redirect_to_folder(r);
-    finish(f);
-    return;
-  }
   char etag[64], text[64];
   int64_t size = f->info.st_size, modified = f->info.st_mtim.tv_sec, from = 0, length = size;
   snprintf(etag, sizeof etag, "\"%llx-%llx%08lx\"", (unsigned long long)size,
@@ -221,8 +221,10 @@ static void answer(file *f) {
   iz_http_date_format(modified, text);
   add(r, "ETag", etag);
   add(r, "Last-Modified", text);
-  if (iz_http_not_modified(&r->head, etag, modified)) {
-    iz_http_respond(r, 304, NULL, 0);
+  int status = iz_http_precondition(&r->head, etag, modified);
+  if (status != 200) {
+    status == 304 ? iz_http_respond(r, 304, NULL, 0)
+                  : iz_http_error(r, status, "the file is not the one that was expected");
     finish(f);
     return;
   }
@@ -240,10 +242,26 @@ static void answer(file *f) {
              (long long)(from + length - 1), (long long)size);
     add(r, "Content-Range", text);
   }
-  const char *name = f->folder_found ? "index.html" : f->path;
-  if (!r->has_type) add(r, "Content-Type", iz_mime_type(name, strlen(name)));
-  add(r, "X-Content-Type-Options", "nosniff");
+  add_type(f);
   send_body(f, range == IZ_RANGE_PART ? 206 : 200, from, length);
+}
+
+static void answer(file *f) {
+  iz_http_req *r = f->req;
+  const char *path = iz_http_text(&r->head, r->head.path);
+  if (f->folder_found && path[r->head.path.len - 1] != '/') {
+    if (path[1] == '/') /* "//host" would lead elsewhere */
+      iz_http_error(r, 404, "no such file");
+    else
+      redirect_to_folder(r);
+    finish(f);
+  } else if (f->status == 200 &&
+             (r->head.method == IZ_HTTP_GET || r->head.method == IZ_HTTP_HEAD)) {
+    answer_conditionally(f);
+  } else {
+    add_type(f);
+    send_body(f, f->status, 0, f->info.st_size);
+  }
 }
 
 static void opened(iz_job *job) {
@@ -286,7 +304,8 @@ static bool is_hidden(const char *path, size_t n) {
   return false;
 }
 
-static void serve(iz_loop *loop, iz_static *folder, iz_http_req *r, const char *path, size_t len) {
+static void serve(iz_loop *loop, iz_static *folder, iz_http_req *r, const char *path, size_t len,
+                  int status) {
   static const iz_http_events events = {
       .readable = on_readable, .drained = on_drained, .gone = on_gone};
   file *f = iz_calloc(1, sizeof *f);
@@ -300,6 +319,7 @@ static void serve(iz_loop *loop, iz_static *folder, iz_http_req *r, const char *
     return;
   }
   *f = (file){.loop = loop, .folder = folder, .req = r, .path = copy, .piece = piece, .fd = -1};
+  f->status = status;
   if (folder) folder->refs++;
   r->user = f;
   r->events = &events;
@@ -313,9 +333,9 @@ void iz_static_serve(iz_static *s, iz_http_req *r, const char *path, size_t len)
     iz_http_release(r);
     return;
   }
-  serve(s->loop, s, r, path, len);
+  serve(s->loop, s, r, path, len, 200);
 }
 
-void iz_static_send(iz_loop *loop, iz_http_req *r, const char *path) {
-  serve(loop, NULL, r, path, strlen(path));
+void iz_static_send(iz_loop *loop, iz_http_req *r, const char *path, int status) {
+  serve(loop, NULL, r, path, strlen(path), status);
 }

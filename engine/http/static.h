@@ -20,8 +20,9 @@ void iz_static_free(iz_static *s);
  * request is ours: we release it. */
 void iz_static_serve(iz_static *s, iz_http_req *req, const char *path, size_t len);
 
-/* Answers with the file at `path`, which the program itself chose. */
-void iz_static_send(iz_loop *loop, iz_http_req *req, const char *path);
+/* Answers with the file at `path`, which the program itself chose, and this status. Conditions and
+ * ranges are for 200 alone: an error page is sent whole. */
+void iz_static_send(iz_loop *loop, iz_http_req *req, const char *path, int status);
 
 /* The type for a file name: "text/html; charset=utf-8"; "application/octet-stream" when unknown. */
 const char *iz_mime_type(const char *name, size_t len);

@@ -3,7 +3,7 @@ local program = os.getenv("IZA") or "./iza"
 
 local M = {}
 
---- Runs a script that serves and prints its ports in one line, then f(first port, second port, pid).
+--- Runs a script that serves and prints its ports in one line, then f(port, second port, pid).
 function M.with(script, arguments, f)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))

@@ -17,7 +17,8 @@ local s = assert(iza.http.serve{routes = {
     end}
   end,
 }})
-local stats = assert(iza.http.serve{routes = {["GET /"] = function() return {json = s:stats()} end}})
+local stats
+stats = assert(iza.http.serve{routes = {["GET /"] = function() return {json = s:stats()} end}})
 print(s.port, stats.port)
 io.stdout:flush()
 ]]

@@ -218,7 +218,29 @@ describe("iza.http.serve", function()
     end)
   end)
 
-  it("streams with back-pressure and sends events", function()
+  it("holds a stream back while its client does not read", function()
+    local written = 0
+    with(routes{
+      ["GET /"] = function()
+        return {stream = function(w)
+          local piece = ("x"):rep(100000)
+          while w:write(piece) do written = written + #piece end
+        end}
+      end,
+    }, function(s)
+      local idle <close> = assert(iza.exec{"bash", "-c", [[exec 3<>/dev/tcp/127.0.0.1/$0
+        printf 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n' >&3; sleep 60]], s.port, stream = true})
+      local before
+      repeat -- until it stands still: what the kernel's buffers hold, some MB, is gone then
+        before = written
+        iza.sleep(0.3)
+        assert.truthy(written < 64 << 20, "64 MB are queued for a client that reads nothing")
+      until written > 0 and written == before
+      idle:kill("SIGKILL")
+    end)
+  end)
+
+  it("streams and sends events", function()
     with(routes{
       ["GET /stream"] = function()
         return {headers = {["Content-Type"] = "text/csv"}, stream = function(w)
@@ -280,6 +302,7 @@ describe("iza.http.serve", function()
       ln -s ../.. sub/up && head -c 300000 /dev/zero >big.bin]], dir, check = true})
     with({static = {["/f"] = dir}, routes = {
       ["GET /one"] = function() return {file = dir .. "/a.txt", headers = {["X-A"] = "b"}} end,
+      ["GET /lost"] = function() return {status = 404, file = dir .. "/big.bin"} end,
     }}, function(s)
       local whole = curl(s, "/f/a.txt")
       assert.equal("0123456789", body_of(whole))
@@ -290,6 +313,17 @@ describe("iza.http.serve", function()
       assert.truthy(header("/f/a.txt", 'If-None-Match: W/"x", W/' .. etag):find("^HTTP/1.1 304 "))
       assert.truthy(header("/f/a.txt", 'If-None-Match: "x"'):find("^HTTP/1.1 200 "))
       assert.truthy(header("/f/a.txt", "If-Modified-Since: " .. modified):find("^HTTP/1.1 304 "))
+      local old = "Tue, 15 Nov 1994 08:12:31 GMT"
+      for line, status in pairs{
+        ['If-Match: "x"'] = 412, ["If-Match: W/" .. etag] = 412, ["If-Match: *"] = 200,
+        ['If-Match: "x", ' .. etag] = 200, ["If-Unmodified-Since: " .. old] = 412,
+        ["If-Unmodified-Since: " .. modified] = 200, ["If-Unmodified-Since: then"] = 200,
+      } do
+        assert.truthy(header("/f/a.txt", line):find("^HTTP/1.1 " .. status), line)
+      end
+      local order = curl(s, "/f/a.txt", "-H", "If-Unmodified-Since: " .. old, "-H", "If-Match: "
+        .. etag, "-H", "If-None-Match: " .. etag, "-H", "Range: bytes=99-")
+      assert.truthy(order:find("^HTTP/1.1 304 "))
       local part = header("/f/a.txt", "Range: bytes=2-4")
       assert.truthy(part:find("^HTTP/1.1 206 "))
       assert.truthy(part:find("Content-Range: bytes 2-4/10\n", 1, true))
@@ -305,9 +339,12 @@ describe("iza.http.serve", function()
       local head = curl(s, "/f/big.bin", "-I")
       assert.truthy(head:find("Content-Length: 300000\n", 1, true))
       assert.equal("", body_of(head))
+      head = curl(s, "/f/big.bin", "-I", "-H", "Range: bytes=0-9")
+      assert.truthy(head:find("^HTTP/1.1 200 .*\nContent%-Length: 300000\n"))
       assert.equal("0123456789", body_of(curl(s, "/f/in")))
       assert.equal("<p>\n", body_of(curl(s, "/f/idx/")))
       assert.truthy(curl(s, "/f/idx"):find("^HTTP/1.1 301 .*Location: /f/idx/\n"))
+      assert.truthy(curl(s, "/f/idx?a=1&b"):find("\nLocation: /f/idx/?a=1&b\n", 1, true))
       for _, path in ipairs{"/f/out", "/f/sub/up/etc/passwd", "/f/sub/.git/config", "/f/none",
         "/f/sub/", "/f/a.txt/"} do
         assert.truthy(curl(s, path):find("^HTTP/1.1 404 "), path)
@@ -319,6 +356,9 @@ describe("iza.http.serve", function()
       local one = curl(s, "/one")
       assert.equal("0123456789", body_of(one))
       assert.truthy(one:find("X-A: b\n", 1, true) and one:find("Accept-Ranges", 1, true))
+      local lost = header("/lost", "Range: bytes=0-9")
+      assert.truthy(lost:find("^HTTP/1.1 404 "))
+      assert.equal(300000, #body_of(lost))
     end)
     iza.exec{"rm", "-rf", dir}
   end)
@@ -372,6 +412,25 @@ describe("iza.http.serve", function()
       assert.truthy(limited:find("^HTTP/1.1 429 "))
       assert.truthy(limited:find("Retry-After: 1000\n", 1, true))
     end)
+  end)
+
+  it("looks for the authority in Origin alone", function()
+    with({routes = {["POST /"] = function() return "in" end}, hosts = {"shop.example"}},
+      function(s)
+        local function post(origin, ...)
+          return curl(s, "/", "-d", "", "-H", "Host: shop.example", "-H", "Origin: " .. origin, ...)
+        end
+        assert.equal("in", body_of(post "https://shop.example"))
+        assert.truthy(post("https://evil.example"):find("^HTTP/1.1 403 "))
+        assert.truthy(post("null", "-H", "X-A: x://shop.example:1"):find("^HTTP/1.1 403 "))
+        local heads = {} -- of every length: among them those that fill their memory to the last byte
+        for n = 1, 1100 do
+          heads[n] = "POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0\r\nX-A: " ..
+            ("x"):rep(n) .. "\r\nOrigin: null\r\n\r\n"
+        end
+        local answers = select(2, raw(s, table.concat(heads)):gsub("HTTP/1.1 403 ", ""))
+        assert.equal(1100, answers)
+      end)
   end)
 
   it("writes an access log", function()

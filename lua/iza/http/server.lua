@@ -31,7 +31,7 @@ local methods = core.methods
 ---@field html? string
 ---@field text? string
 ---@field body? string sent as it is; give a Content-Type in headers
----@field file? string path of a file: with ETag, ranges and its type by name
+---@field file? string path of a file, with its type by name; as 200 also with ETag and ranges
 ---@field stream? fun(w: iza.ResponseWriter) writes the body piece by piece; not called for HEAD
 ---@field sse? fun(s: iza.EventWriter) sends server-sent events until it returns; not for HEAD
 
@@ -249,7 +249,7 @@ local known = {status = true, headers = true, json = true, html = true, text = t
 local function send_other(req, status, answer)
   local headers = answer.headers
   if answer.body then return respond(req, status, answer.body, nil, headers) end
-  if answer.file then return core.file(req, answer.file, nil, headers) end
+  if answer.file then return core.file(req, status, answer.file, nil, headers) end
   if answer.stream then
     if core.start(req, status, nil, "application/octet-stream", headers) then
       answer.stream(setmetatable({req = req}, Writer))
