@@ -1,5 +1,5 @@
---- Endless code in isolates: when it is stopped, and how late a neighbour that sleeps 1 ms at a time
---- wakes up meanwhile. The bars, budget plus 80 ms and 40 ms, are iza's own: Lua has no such limit.
+--- Endless code in isolates: when it is stopped, and how late a neighbour that sleeps 1 ms at a
+--- time wakes up meanwhile. The bars, budget plus 80 ms and 40 ms, are iza's own: Lua has no limit.
 local compare = require "tests.bench.compare"
 
 local BUDGET = 0.1 -- seconds
@@ -13,7 +13,8 @@ local endless = {
   {"sort", "table.sort({3, 2, 1}, function() while true do end end)"},
   {"close", [[local x <close> = setmetatable({}, {__close = function() while true do end end})
     while true do end]]},
-  {"pattern", "while true do pcall(string.find, ('a'):rep(30), ('a?'):rep(30) .. ('a'):rep(30)) end"},
+  {"pattern", [[while true do
+    pcall(string.find, ('a'):rep(30), ('a?'):rep(30) .. ('a'):rep(30)) end]]},
   {"move", "local t = {} for i = 1, 1 << 16 do t[i] = i end "
     .. "while true do table.move(t, 1, #t, 2) end"},
 }
