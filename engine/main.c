@@ -11,6 +11,8 @@
 #include "vm/run.h"
 #include "vm/source.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +120,14 @@ static void allow_files(void) {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* A standard stream that is closed would be the next file we open, and what is printed would go
+ * there. It becomes one on which reading or writing fails, as it would if it were closed. */
+static void hold_standard_streams(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+      (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 /* A worker knows itself by IZA_WORKER (1, 2, ...); a server it starts shares its port. */
 static int run_worker(void *ctx, int index) {
   char number[16];
@@ -148,6 +158,7 @@ static int run_workers(command *c) {
 int main(int argc, char **argv) {
   static char *repl[] = {"iza", "repl", NULL}, *help[] = {"iza", "help", NULL},
               *version[] = {"iza", "version", NULL};
+  hold_standard_streams();
   allow_files();
   command c = {.argc = argc, .argv = argv, .script = 1};
   const char *word = argc > 1 ? argv[1] : NULL;

@@ -273,6 +273,9 @@ void iz_loop_ref(iz_loop *loop) {
 void iz_loop_unref(iz_loop *loop) {
   loop->refs--;
 }
+int iz_loop_refs(const iz_loop *loop) {
+  return loop->refs;
+}
 void iz_loop_busy(iz_loop *loop, int delta) {
   loop->busy += delta;
 }

@@ -33,6 +33,8 @@ void iz_loop_stop(iz_loop *loop);
 
 void iz_loop_ref(iz_loop *loop);
 void iz_loop_unref(iz_loop *loop);
+/* How many there are. */
+int iz_loop_refs(const iz_loop *loop);
 /* Counts work outside the loop that will come back (pool jobs, children, requests in flight);
  * virtual time stands still while there is any. */
 void iz_loop_busy(iz_loop *loop, int delta);

@@ -4,17 +4,19 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const int watched[] = {SIGINT, SIGTERM, SIGHUP};
+static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 enum { WATCHED = sizeof watched / sizeof watched[0] };
 
 static atomic_int came[WATCHED]; /* since the loop last looked */
 static atomic_int interrupts;    /* SIGINTs not answered */
+static atomic_bool ending;       /* another watched signal came: there is no going back */
 static struct sigaction before[WATCHED];
 static bool taken[WATCHED];
 static int wake_fd = -1;
@@ -23,12 +25,23 @@ static void (*told)(void *, int);
 static void *told_ctx;
 static void (*volatile last_words)(void);
 
+static bool output_is_broken(void) {
+  struct pollfd out = {.fd = STDOUT_FILENO};
+  return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
+}
+
 static void on_signal(int sig) {
   int saved = errno;
+  if (sig == SIGPIPE) {
+    bool ends = wake_fd >= 0 && output_is_broken() && !atomic_load(&ending);
+    errno = saved;
+    if (!ends) return;
+  }
   if (sig == SIGINT && atomic_fetch_add(&interrupts, 1) > 0) {
     if (last_words) last_words();
     _exit(130);
   }
+  if (sig != SIGINT) atomic_store(&ending, true);
   for (int i = 0; i < WATCHED; i++)
     if (watched[i] == sig) atomic_store(&came[i], 1);
   uint64_t one = 1;
@@ -37,13 +50,17 @@ static void on_signal(int sig) {
   errno = saved;
 }
 
+void iz_signals_deliver(void) {
+  for (int i = 0; i < WATCHED; i++)
+    if (atomic_exchange(&came[i], 0)) told(told_ctx, watched[i]);
+}
+
 static void on_wake(evutil_socket_t fd, short what, void *arg) {
   (void)what, (void)arg;
   uint64_t count;
   while (read(fd, &count, sizeof count) < 0 && errno == EINTR) {
   }
-  for (int i = 0; i < WATCHED; i++)
-    if (atomic_exchange(&came[i], 0)) told(told_ctx, watched[i]);
+  iz_signals_deliver();
 }
 
 static void take(int i) {
@@ -64,7 +81,6 @@ bool iz_signals_start(iz_loop *loop, void (*fn)(void *ctx, int sig), void *ctx, 
   }
   told = fn;
   told_ctx = ctx;
-  iz_signals_no_sigpipe();
   for (int i = 0; i < WATCHED; i++) take(i);
   return true;
 }
@@ -77,6 +93,7 @@ void iz_signals_stop(void) {
     atomic_store(&came[i], 0);
   }
   atomic_store(&interrupts, 0);
+  atomic_store(&ending, false);
   event_del(&wake_ev);
   close(wake_fd);
   wake_fd = -1;
@@ -87,20 +104,16 @@ void iz_signals_answered(void) {
 }
 
 bool iz_signals_stop_asked(void) {
-  return atomic_load(&interrupts) > 0;
+  return atomic_load(&interrupts) > 0 || atomic_load(&ending);
 }
 
 void iz_signals_before_exit(void (*fn)(void)) {
   last_words = fn;
 }
 
-static void no_sigpipe(int sig) {
-  (void)sig;
-}
-
 void iz_signals_no_sigpipe(void) {
   struct sigaction now;
   if (sigaction(SIGPIPE, NULL, &now) != 0 || now.sa_handler != SIG_DFL) return;
-  struct sigaction quiet = {.sa_handler = no_sigpipe, .sa_flags = SA_RESTART};
-  sigaction(SIGPIPE, &quiet, NULL);
+  struct sigaction mine = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  sigaction(SIGPIPE, &mine, NULL);
 }

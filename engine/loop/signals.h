@@ -3,8 +3,9 @@
  *   SIGINT   `fn` is told ("stop, please"); a second one ends the process at once with status 130,
  *            even when the loop is stuck, unless iz_signals_answered was called in between
  *   SIGTERM  `fn` is told (drain and end)
- *   SIGHUP   `fn` is told (reload)
- *   SIGPIPE  is nothing: a write to a reader that has gone fails with EPIPE
+ *   SIGHUP   `fn` is told (the terminal is gone)
+ *   SIGPIPE  `fn` is told when nobody reads standard output any more (`iza x.lua | head`); any
+ * other write to a reader that has gone just fails with EPIPE
  *
  * SIGINT and SIGHUP stay ignored when they were ignored at the start (nohup, a shell's background
  * job). Only handlers are used, no masks and no SIG_IGN, so every child, also one of os.execute or
@@ -23,15 +24,17 @@ void iz_signals_stop(void);
 /* The SIGINTs so far have done their work (a REPL has cancelled the entry): the next is a first
  * one. */
 void iz_signals_answered(void);
-/* True when a SIGINT has come and was not answered yet. From any handler or thread: a running
- * computation that never returns to the loop can be told of it this way. */
+/* True when the program was asked to stop and the asking was not answered. From any handler or
+ * thread: a running computation that never returns to the loop can be told of it this way. */
 bool iz_signals_stop_asked(void);
+/* Tells `fn` now of what came, instead of in the loop's next turn. */
+void iz_signals_deliver(void);
 
 /* fn (NULL: none) is called in the signal handler before the second SIGINT ends the process: it may
  * put the terminal's modes back. */
 void iz_signals_before_exit(void (*fn)(void));
 
-/* Makes SIGPIPE harmless without iz_signals_start. May be called again. */
+/* Makes SIGPIPE harmless before or without iz_signals_start. May be called again. */
 void iz_signals_no_sigpipe(void);
 
 #endif

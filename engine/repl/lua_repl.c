@@ -168,19 +168,6 @@ static int l_spawn(lua_State *L) {
   return 1;
 }
 
-/* bounded(slices, f) -> task that may use so many 10 ms slices of CPU between two waits. */
-static int l_bounded(lua_State *L) {
-  lua_Integer slices = luaL_checkinteger(L, 1);
-  luaL_checktype(L, 2, LUA_TFUNCTION);
-  luaL_argcheck(L, slices > 0 && slices <= UINT16_MAX, 1, "out of range");
-  lua_settop(L, 2);
-  iz_task *me = iz_lua_task(L);
-  if (!me) return luaL_error(L, "only a task can do this");
-  iz_fiber *f = iz_fiber_spawn(L, 0, me->inner, 0);
-  f->budget = (uint16_t)slices;
-  return 1;
-}
-
 /* held() -> is a line on the screen, so that what is printed is held back? */
 static int l_held(lua_State *L) {
   lua_pushboolean(L,
@@ -230,11 +217,11 @@ int iz_open_repl(lua_State *L) {
   static const luaL_Reg methods[] = {{"read", l_read},     {"reply", l_reply},
                                      {"accept", l_accept}, {"remember", l_remember},
                                      {"close", l_close},   {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"open", l_open},     {"spawn", l_spawn},   {"bounded", l_bounded},
-      {"quit", l_quit},     {"held", l_held},     {"report", l_report},
-      {"source", l_source}, {"memory", l_memory}, {"find_source", l_find_source},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", l_open},     {"spawn", l_spawn},
+                                       {"quit", l_quit},     {"held", l_held},
+                                       {"report", l_report}, {"source", l_source},
+                                       {"memory", l_memory}, {"find_source", l_find_source},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, editor_meta);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");

@@ -438,6 +438,20 @@ static int l_spawn(lua_State *L) {
   return 1;
 }
 
+/* bounded(cpu, f) -> task that is stopped when it uses more CPU time than that between two waits,
+ * and takes turns with others meanwhile, as code in an isolate does. */
+static int l_bounded(lua_State *L) {
+  int64_t slices = iz_slices(iz_check_duration(L, 1));
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  luaL_argcheck(L, slices > 0 && slices <= UINT16_MAX, 1, "out of range");
+  lua_settop(L, 2);
+  iz_task *me = iz_lua_task(L);
+  if (!me) return luaL_error(L, "only a task can do this");
+  iz_fiber *f = iz_fiber_spawn(L, 0, me->inner, 0);
+  f->budget = (uint16_t)slices;
+  return 1;
+}
+
 /* daemon(f, ...): a task that belongs to the program, not to the caller, and does not keep it
  * alive. */
 static int l_daemon(lua_State *L) {
@@ -481,9 +495,11 @@ static int scope_over(lua_State *L, int status, lua_KContext ctx) {
   iz_scope *scope = lua_touserdata(L, 1);
   iz_fiber *f = (iz_fiber *)ctx;
   scope->fail_fast = false;
-  if (iz_vm_of(L)->current->task.flags & IZ_TASK_CANCELLED && !f->limit) {
+  const iz_task *me = iz_lua_task(L);
+  if (me->flags & IZ_TASK_CANCELLED && !f->limit) {
     drop_failure(scope);
-    if (!f->failed) return push_results(L, f);
+    if (!f->failed && !iz_task_must_stop(me, iz_co_shielded(L))) return push_results(L, f);
+    if (!f->failed) return iz_raise_cancelled(L); /* its other tasks were cut short */
     iz_fiber_push_error(L, f);
     iz_co_unwind(L);
     return lua_error(L);
@@ -603,12 +619,22 @@ int iz_open_task(lua_State *L) {
       {"join", task_join}, {"cancel", task_cancel}, {NULL, NULL}};
   static const luaL_Reg scope_methods[] = {
       {"spawn", scope_spawn}, {"cancel", scope_cancel}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"sleep", l_sleep},          {"spawn", l_spawn},         {"scope", l_scope},
-      {"daemon", l_daemon},        {"report", l_report},       {"now", l_now},
-      {"seconds", l_seconds},      {"park", l_park},           {"unpark", l_unpark},
-      {"current", l_current},      {"list", l_list},           {"error", iz_error_new},
-      {"misuse", iz_error_misuse}, {"cancelled", l_cancelled}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sleep", l_sleep},
+                                       {"spawn", l_spawn},
+                                       {"scope", l_scope},
+                                       {"bounded", l_bounded},
+                                       {"daemon", l_daemon},
+                                       {"report", l_report},
+                                       {"now", l_now},
+                                       {"seconds", l_seconds},
+                                       {"park", l_park},
+                                       {"unpark", l_unpark},
+                                       {"current", l_current},
+                                       {"list", l_list},
+                                       {"error", iz_error_new},
+                                       {"misuse", iz_error_misuse},
+                                       {"cancelled", l_cancelled},
+                                       {NULL, NULL}};
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fiber_meta);
   open_class(L, "task", task_methods, task_index);
   lua_pushcfunction(L, task_tostring);

@@ -6,8 +6,9 @@
  * next instruction the hook decides: yield (another fiber's turn), stop (budget spent), or go on.
  *
  * A hook cannot fire inside a C function; the sandbox's long ones call iz_guard_check themselves.
- * The main state has no budget and is not preempted, but the first Ctrl-C is raised as a
- * cancellation in whatever computes there.
+ * The main state has no budget and is not preempted, but a request to stop (Ctrl-C, SIGTERM) is
+ * raised as a cancellation in whatever computes there. Isolates see any cancellation at a slice's
+ * end.
  *
  * A fiber stopped by a limit gets GRACE_TIMES slices of GRACE_SLICES for its <close> handlers, then
  * no instruction runs any more.
@@ -24,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SLICE_NS 10000000
 #define GRACE_SLICES 2
 #define GRACE_TIMES 3
 #define LONG_TURN 10 /* slices; then the main state's turn is reported once */
@@ -35,6 +35,12 @@ static iz_vm *volatile active; /* the state whose Lua runs now */
 
 static void slice_over(lua_State *L, lua_Debug *ar);
 
+/* The main state is not preempted: its hook has work only on Ctrl-C or when others wait long. */
+static bool has_reason(const iz_vm *vm, const iz_fiber *f) {
+  if (vm->cpu_slices || f->limit || f->budget || iz_signals_stop_asked()) return true;
+  return f->ticks >= LONG_TURN && (!vm->patient || (f->task.flags & IZ_TASK_CANCELLED));
+}
+
 static void on_slice(int sig, siginfo_t *info, void *context) {
   (void)sig, (void)context;
   int saved = errno;
@@ -42,7 +48,9 @@ static void on_slice(int sig, siginfo_t *info, void *context) {
   lua_State *L = vm ? vm->running : NULL;
   if (L && vm->current) {
     vm->current->ticks += 1 + info->si_overrun;
-    lua_sethook(L, slice_over, LUA_MASKCOUNT, 1);
+    /* arming walks all frames: of a deep recursion, longer than a slice */
+    if (!lua_gethook(L) && has_reason(vm, vm->current))
+      lua_sethook(L, slice_over, LUA_MASKCOUNT, 1);
   }
   errno = saved;
 }
@@ -53,7 +61,7 @@ bool iz_guard_start(iz_err *err) {
   sigfillset(&sa.sa_mask);
   struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
   ev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-  struct itimerspec every = {{0, SLICE_NS}, {0, SLICE_NS}};
+  struct itimerspec every = {{0, IZ_SLICE_NS}, {0, IZ_SLICE_NS}};
   if (sigaction(SIGRTMIN, &sa, NULL) != 0 ||
       timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &timer) != 0)
     return iz_fail_errno(err, errno, "cannot start the CPU guard's timer");
@@ -105,11 +113,33 @@ static void enforce(lua_State *L, iz_fiber *f) {
   raise_limit(L, f);
 }
 
-static void report_long_turn(lua_State *L) {
+/* Once, and only if somebody else may have waited: a script that computes alone disturbs nobody. */
+static void report_long_turn(lua_State *L, iz_vm *vm) {
+  if (iz_loop_refs(vm->loop) < 2) return;
+  vm->patient = true;
   luaL_traceback(L, L, NULL, 0);
-  iz_log(IZ_WARN, "vm", "a turn of the main state took over 100 ms; others waited: %s",
-         lua_tostring(L, -1));
+  iz_log(
+      IZ_WARN, "vm",
+      "a turn took over 100 ms and other tasks waited (iza.sleep(0) lets them run); this is told "
+      "once: %s",
+      lua_tostring(L, -1));
   lua_pop(L, 1);
+}
+
+/* A cancelled task that computes does not see its cancellation at a wait; it is raised here, and no
+ * pcall escapes it. */
+static void stop_cancelled(lua_State *L, iz_fiber *f) {
+  if (!(f->task.flags & IZ_TASK_CANCELLED)) return;
+  if (!iz_task_must_stop(&f->task, iz_co_shielded(L))) return;
+  lua_sethook(L, slice_over, LUA_MASKCOUNT, 1);
+  iz_raise_cancelled(L);
+}
+
+static void slice_of_main(lua_State *L, iz_vm *vm, iz_fiber *f) {
+  bool asked = iz_signals_stop_asked();
+  if (asked) iz_signals_deliver();
+  if (asked || f->ticks >= LONG_TURN) stop_cancelled(L, f);
+  if (f->ticks >= LONG_TURN && !vm->patient) report_long_turn(L, vm);
 }
 
 static void slice_over(lua_State *L, lua_Debug *ar) {
@@ -119,15 +149,11 @@ static void slice_over(lua_State *L, lua_Debug *ar) {
   iz_fiber *f = vm->current;
   if (!f) return;
   if (!vm->cpu_slices && !f->limit && !f->budget) {
-    if (iz_signals_stop_asked() && !iz_co_shielded(L)) {
-      iz_task_cancel(&f->task);
-      lua_sethook(L, slice_over, LUA_MASKCOUNT, 1); /* pcall cannot escape it */
-      iz_raise_cancelled(L);
-    }
-    if (f->ticks == LONG_TURN && !vm->patient) report_long_turn(L);
+    slice_of_main(L, vm, f);
     return;
   }
   enforce(L, f);
+  stop_cancelled(L, f);
   if (!lua_isyieldable(L) || (iz_co_of(L)->flags & IZ_CO_BLOCKED)) return;
   f->preempted = true;
   vm->suspending = true;
@@ -136,7 +162,9 @@ static void slice_over(lua_State *L, lua_Debug *ar) {
 
 void iz_guard_check(lua_State *L) {
   iz_fiber *f = iz_vm_of(L)->current;
-  if (f) enforce(L, f);
+  if (!f) return;
+  enforce(L, f);
+  if (iz_vm_of(L)->cpu_slices) stop_cancelled(L, f);
 }
 
 bool iz_guard_preempt(lua_State *L) {
@@ -144,7 +172,7 @@ bool iz_guard_preempt(lua_State *L) {
   iz_fiber *f = vm->current;
   if (!f || !lua_gethook(L)) return false; /* the slice signal has not come */
   lua_sethook(L, NULL, 0, 0);
-  enforce(L, f);
+  iz_guard_check(L);
   if (!lua_isyieldable(L) || (iz_co_of(L)->flags & IZ_CO_BLOCKED)) return false;
   f->preempted = true;
   vm->suspending = true;

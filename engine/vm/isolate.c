@@ -17,7 +17,6 @@
 
 #define ISOLATE "iza.isolate"
 #define DEFAULT_MEMORY (64 << 20)
-#define SLICE_NS 10000000
 
 static char key_programs;
 
@@ -282,7 +281,7 @@ static int l_new(lua_State *L) {
   iso->vm->on_gone = on_gone;
   iso->vm->on_idle = on_idle;
   iso->vm->mem_limit = (size_t)memory;
-  iso->vm->cpu_slices = (int)((cpu + SLICE_NS - 1) / SLICE_NS);
+  iso->vm->cpu_slices = (int)iz_slices(cpu);
   return 1;
 }
 

@@ -1,8 +1,8 @@
 /* run.c -- the life of the main state: see run.h.
  *
  * The entry runs as the main task. The program ends when it and everything it started is over.
- * The first Ctrl-C cancels all tasks, so <close> handlers run; SIGTERM does the same after whoever
- * registered iza.on_stop was told, which is how servers drain.
+ * The first Ctrl-C cancels all tasks, so <close> handlers run; SIGTERM, SIGHUP and a standard
+ * output that nobody reads do the same.
  */
 #include "vm/run.h"
 
@@ -12,10 +12,12 @@
 #include "vm/modules.h"
 
 #include <lauxlib.h>
+#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct state {
   const iz_run *run;
@@ -58,7 +60,6 @@ static void on_failure(iz_vm *vm, iz_fiber *f) {
 
 static void on_signal(void *ctx, int sig) {
   state *s = ctx;
-  if (sig == SIGHUP) return;
   if (sig == SIGINT && s->vm->on_interrupt && s->vm->on_interrupt(s->vm)) {
     iz_signals_answered();
     return;
@@ -102,9 +103,19 @@ static void take_status(state *s) {
   if (lua_gettop(f->co) > 0 && lua_isinteger(f->co, 1)) s->status = (int)lua_tointeger(f->co, 1);
 }
 
+/* As the shell reports a program that the signal ended. SIGTERM ended it as it wished. */
 static int exit_status(const state *s) {
-  if (s->signal == SIGINT) return 130;
+  if (s->signal && s->signal != SIGTERM) return 128 + s->signal;
   return s->status;
+}
+
+/* What was printed must have been written: nobody can tell from a result that is cut short. */
+static void check_output(state *s) {
+  bool ok = fflush(stdout) == 0 && !ferror(stdout);
+  if (ok || s->signal == SIGPIPE) return;
+  fprintf(stderr, "iza: standard output could not be written%s%s\n", errno ? ": " : "",
+          errno ? strerror(errno) : "");
+  if (!s->status) s->status = 1;
 }
 
 /* What does not keep the program alive gets a few turns to run its <close>. */
@@ -146,6 +157,7 @@ int iz_run_main(const iz_run *run) {
   /* Pool jobs that nobody waits for any more give their memory back: one turn takes them from the
    * threads, the next runs their `done`. */
   for (int i = 0; i < 2; i++) iz_loop_turn(loop, false);
+  check_output(&s);
   iz_signals_stop();
   iz_loop_free(loop);
   return exit_status(&s);

@@ -20,6 +20,13 @@
 typedef struct iz_vm iz_vm;
 typedef struct iz_fiber iz_fiber;
 
+/* CPU time is counted in slices. */
+#define IZ_SLICE_NS 10000000
+/* How many a budget of so many nanoseconds is. */
+static inline int64_t iz_slices(int64_t ns) {
+  return (ns + IZ_SLICE_NS - 1) / IZ_SLICE_NS;
+}
+
 /* Why a fiber was stopped by force. After one fired, nothing in it can catch the error. */
 enum iz_limit { IZ_LIMIT_NONE, IZ_LIMIT_CPU, IZ_LIMIT_MEMORY, IZ_LIMIT_EXIT };
 

@@ -15,10 +15,8 @@ local code = {}
 ---@field source string
 ---@field modules table<string, {[1]: string, [2]: string}> module name -> {source, chunk name}
 
-local function read_file(path)
-  local f <close> = io.open(path, "rb")
-  return f and f:read "a"
-end
+-- Through the pool: a path may be a pipe that nobody writes.
+local function read_file(path) return (_G.iza.fs.read(path)) end
 
 -- Where the scanner stands behind a long bracket that opens at i, or nil when none does.
 local function skip_long(source, i)
@@ -78,7 +76,11 @@ function code.requires(source)
   return names
 end
 
-local function is_library(name) return name == "iza" or name:find("^iza%.") ~= nil end
+--- Is this module the library's own, which no snapshot holds?
+--- Example: `code.is_library "iza.json" --> true`
+---@param name string
+---@return boolean
+function code.is_library(name) return name == "iza" or name:find("^iza%.") ~= nil end
 
 -- A module's source and chunk name: from the folders given, then from the program itself.
 local function find_module(name, dirs)
@@ -94,7 +96,7 @@ end
 
 local function add_modules(source, dirs, modules)
   for _, name in ipairs(code.requires(source)) do
-    if not modules[name] and not is_library(name) then
+    if not modules[name] and not code.is_library(name) then
       local found, chunk = find_module(name, dirs)
       if found then
         modules[name] = {found, chunk}

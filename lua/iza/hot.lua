@@ -1,12 +1,19 @@
 --- Hot reload: a file's value that follows its edits while the program serves.
 ---
---- A changed file is compiled and run aside. If that fails, the old value serves on and the error
---- is shown with its line; else the new value takes over at once: new work takes it, work that runs
---- keeps the functions it holds. State that must survive is named with iza.hot{name=, keep=}.
+--- A changed file is compiled and run aside, with a CPU budget. If that fails, the old value serves
+--- on and the error is shown with its line; else the new value takes over at once: new work takes
+--- it, work that runs keeps the functions it holds. State that must survive is named with
+--- iza.hot{name=, keep=}.
+---
+--- What the file requires by constant names counts as part of it: an edit there is an edit of the
+--- file. Of the modules only those that changed, and those that require them, are loaded again.
 
+local code = require "iza.code"
 local task = require "iza.core.task"
 local fail = require "iza.fail"
 local misuse = require "iza.misuse"
+
+local LOAD_CPU, LOAD_TIME = "2s", "30s" -- what running a file aside may take
 
 local hot = {}
 
@@ -47,7 +54,8 @@ local function failed(what, self, err)
   _G.iza.log.error(what, {file = self.path, error = task.report(err)})
 end
 
--- New code accepts the state while the old still serves: if it cannot, nothing has changed yet.
+-- New code accepts the state while the old still serves. An accept that raises keeps the new
+-- version out; what it did to the state by then stays done.
 local function accept(stage)
   for name, entry in pairs(stage) do
     local old = living[name]
@@ -55,43 +63,138 @@ local function accept(stage)
   end
 end
 
+local function dispose(self, entry)
+  if not entry.dispose then return end
+  local ok, err = pcall(entry.dispose, entry.keep)
+  if not ok then failed("dispose of the replaced version failed", self, err) end
+end
+
+-- The new registrations live; those they replace, and those the file no longer makes, are disposed.
 local function commit(self, stage)
+  local replaced = {}
+  for name in pairs(self.stage or {}) do
+    replaced[name], living[name] = living[name], nil
+  end
   for name, entry in pairs(stage) do
-    local old = living[name]
+    replaced[name] = replaced[name] or living[name]
     living[name] = entry
-    if old and old.dispose then
-      local ok, err = pcall(old.dispose, old.keep)
-      if not ok then failed("dispose of the replaced version failed", self, err) end
+  end
+  self.stage = stage
+  for _, entry in pairs(replaced) do dispose(self, entry) end
+end
+
+-- ---- the modules a file needs ----
+
+-- name -> {path, text, requires} of what the source requires, found as `require` finds it.
+local function add_needed(source, needed)
+  local names = code.requires(source)
+  for _, name in ipairs(names) do
+    local path = not needed[name] and not code.is_library(name)
+      and package.searchpath(name, package.path)
+    local text = path and _G.iza.fs.read(path)
+    if text then
+      local module = {path = path, text = text}
+      needed[name] = module
+      module.requires = add_needed(text, needed)
     end
+  end
+  return names
+end
+
+local function any_in(list, set)
+  for _, name in ipairs(list) do
+    if set[name] then return true end
+  end
+  return false
+end
+
+-- The names whose text is another than when this file was loaded last, and of those that need them.
+local function find_stale(needed, before)
+  local stale, again = {}, true
+  for name, module in pairs(needed) do
+    stale[name] = before[name] and before[name].text ~= module.text or nil
+  end
+  while again do
+    again = false
+    for name, module in pairs(needed) do
+      if not stale[name] and any_in(module.requires, stale) then stale[name], again = true, true end
+    end
+  end
+  return stale
+end
+
+-- Takes the stale modules out, so that the load requires them anew; returns how to put them back.
+local function unload(stale)
+  local kept = {}
+  for name in pairs(stale) do kept[name], package.loaded[name] = package.loaded[name], nil end
+  return function()
+    for name, value in pairs(kept) do package.loaded[name] = value end
   end
 end
 
-local function load_aside(self)
-  local chunk, syntax = loadfile(self.path, "t")
+-- ---- loading ----
+
+local function load_aside(self, source)
+  local chunk, syntax = load(source, "@" .. self.path, "t")
   if not chunk then error(task.error("syntax", syntax), 0) end
   local stage, me = {}, task.current()
   staged[me] = stage
   local _ <close> = setmetatable({}, {__close = function() staged[me] = nil end})
   local value = chunk(self.path)
+  if value == nil then error(self.path .. " returned nothing; it must end in `return`", 0) end
   if self.check then self.check(value) end
   accept(stage)
   return value, stage
 end
+
+-- Runs the file in a task with a budget; raises what went wrong.
+local function run_aside(self, source)
+  local runner = task.bounded(LOAD_CPU, function() return load_aside(self, source) end)
+  local value, stage = runner:join(LOAD_TIME)
+  if value == nil then
+    runner:cancel()
+    error(stage, 0)
+  end
+  return value, stage
+end
+
+-- As loadfile takes a file: without a byte order mark, a first line with # empty.
+local function plain_source(source)
+  return (source:gsub("^\xEF\xBB\xBF", ""):gsub("^#[^\n]*", ""))
+end
+
+local function load_version(self)
+  local source, err = _G.iza.fs.read(self.path)
+  if not source then error(err, 0) end
+  local needed = {}
+  add_needed(source, needed)
+  local restore = unload(find_stale(needed, self.needed))
+  local ok, value, stage = pcall(run_aside, self, plain_source(source))
+  if not ok then
+    restore()
+    error(value, 0)
+  end
+  self.needed = needed
+  return value, stage
+end
+
+local watch_needed
 
 --- Loads the file again now, as an edit would.
 --- Example: `local ok, err = rules:reload()`
 ---@return true? ok
 ---@return iza.Error? err the old value serves on
 function File:reload()
-  local runner = task.spawn(function() return load_aside(self) end)
-  local ok, value, stage = pcall(runner.join, runner)
+  local ok, value, stage = pcall(load_version, self)
   if not ok then
+    if task.cancelled() then error(value, 0) end
     self.error = value
     return nil, value
   end
   commit(self, stage)
   self.value, self.error = value, nil
   self.version = self.version + 1
+  if self.followers then watch_needed(self) end
   if self.on_change then
     ok, value = pcall(self.on_change, value)
     if not ok then failed("on_change failed", self, value) end
@@ -130,6 +233,21 @@ local function follow(self, watch)
   end
 end
 
+-- A module that cannot be watched is told of and left; the file itself is watched.
+function watch_needed(self)
+  for _, module in pairs(self.needed) do
+    local path = module.path
+    if not self.followers[path] then
+      local watch, err = _G.iza.fs.watch(path)
+      if watch then
+        self.followers[path] = task.daemon(follow, self, watch)
+      else
+        failed("a required module is not followed", self, err)
+      end
+    end
+  end
+end
+
 --- Loads a Lua file and follows its edits.
 --- Example: `local rules = iza.hot.file "rules.lua"; print(rules.value.minimum)`
 ---@param path string
@@ -144,7 +262,7 @@ end
 function hot.file(path, options)
   options = options or {}
   local self = setmetatable({path = path, version = 0, check = options.check,
-    on_change = options.on_change, on_error = options.on_error}, File)
+    on_change = options.on_change, on_error = options.on_error, needed = {}}, File)
   local watch
   if options.watch ~= false then -- before the first load, so that no edit falls between
     local why
@@ -156,13 +274,17 @@ function hot.file(path, options)
     if watch then watch:close() end
     return fail(err.code or "error", "%s", task.report(err))
   end
-  if watch then self.follower = task.daemon(follow, self, watch) end
+  if watch then
+    self.followers = {[path] = task.daemon(follow, self, watch)}
+    watch_needed(self)
+  end
   return self
 end
 
 --- Ends the following; the value stays.
 function File:close()
-  if self.follower then self.follower:cancel() end
+  for _, follower in pairs(self.followers or {}) do follower:cancel() end
+  self.followers = nil
 end
 File.__close = File.close
 

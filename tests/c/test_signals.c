@@ -50,24 +50,66 @@ static void run_until_told(void) {
 
 static void each_is_told(void) {
   expect(iz_signals_start(loop, on_signal, loop, NULL), 2);
-  static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
-  for (int i = 0; i < 3; i++) {
-    kill(getpid(), sigs[i]);
-    run_until_told();
-    expect(heard[sigs[i]] == 1, 3 + i);
-  }
-  expect(iz_signals_stop_asked(), 6);
-  iz_signals_answered();
-  expect(!iz_signals_stop_asked(), 7);
   kill(getpid(), SIGINT);
   run_until_told();
-  expect(heard[SIGINT] == 2, 8);
+  expect(heard[SIGINT] == 1, 3);
+  expect(iz_signals_stop_asked(), 4);
+  iz_signals_answered();
+  expect(!iz_signals_stop_asked(), 5);
+  kill(getpid(), SIGINT);
+  run_until_told();
+  expect(heard[SIGINT] == 2, 6);
+  iz_signals_answered();
+  static const int final[] = {SIGTERM, SIGHUP};
+  for (int i = 0; i < 2; i++) {
+    kill(getpid(), final[i]);
+    run_until_told();
+    expect(heard[final[i]] == 1, 7 + i);
+  }
+  iz_signals_answered();
+  expect(iz_signals_stop_asked(), 9); /* nothing takes these back */
   iz_signals_stop();
 }
 
 static void test_each_signal_is_told_on_the_loop(void **state) {
   (void)state;
   assert_int_equal(in_child(each_is_told), 0);
+}
+
+/* A computation asks for them without a turn of the loop. */
+static void delivered(void) {
+  expect(iz_signals_start(loop, on_signal, loop, NULL), 2);
+  kill(getpid(), SIGTERM);
+  expect(heard[SIGTERM] == 0, 3);
+  iz_signals_deliver();
+  expect(heard[SIGTERM] == 1, 4);
+  iz_signals_deliver();
+  expect(heard[SIGTERM] == 1, 5);
+  iz_signals_stop();
+}
+
+static void test_a_computation_takes_what_came(void **state) {
+  (void)state;
+  assert_int_equal(in_child(delivered), 0);
+}
+
+/* Standard output a pipe: with a reader a broken pipe elsewhere is nothing, without it is told. */
+static void pipes(void) {
+  int out[2], other[2];
+  expect(pipe(out) == 0 && pipe(other) == 0 && dup2(out[1], STDOUT_FILENO) >= 0, 2);
+  expect(iz_signals_start(loop, on_signal, loop, NULL), 3);
+  close(other[0]);
+  expect(write(other[1], "x", 1) < 0 && errno == EPIPE && !iz_signals_stop_asked(), 4);
+  close(out[0]);
+  expect(write(STDOUT_FILENO, "x", 1) < 0 && errno == EPIPE && iz_signals_stop_asked(), 5);
+  run_until_told();
+  expect(heard[SIGPIPE] == 1, 6);
+  iz_signals_stop();
+}
+
+static void test_output_without_a_reader_is_told(void **state) {
+  (void)state;
+  assert_int_equal(in_child(pipes), 0);
 }
 
 static void wakes(void) {
@@ -157,6 +199,8 @@ static void test_sigpipe_is_an_error_and_no_child_inherits_it(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_each_signal_is_told_on_the_loop),
+      cmocka_unit_test(test_a_computation_takes_what_came),
+      cmocka_unit_test(test_output_without_a_reader_is_told),
       cmocka_unit_test(test_a_sleeping_loop_wakes),
       cmocka_unit_test(test_the_second_interrupt_ends_a_stuck_process),
       cmocka_unit_test(test_stop_puts_the_old_handlers_back),

@@ -74,6 +74,85 @@ describe("iza.hot", function()
     assert.is_nil(file.error)
   end)
 
+  it("is stopped when its load never ends, while others go on", function()
+    save "return {n = 1}"
+    local file <close> = assert(iza.hot.file(path, {watch = false}))
+    save "while true do end"
+    local turns = 0
+    local neighbour = iza.spawn(function()
+      while true do iza.sleep "1ms" turns = turns + 1 end
+    end)
+    local ok, err = file:reload()
+    neighbour:cancel()
+    assert.is_nil(ok)
+    assert.equal("limit", err.code)
+    assert.is_true(turns > 10)
+    assert.equal(1, file.value.n)
+    save "return {n = 2}"
+    assert.is_true(file:reload())
+    assert.equal(2, file.value.n)
+  end)
+
+  it("refuses a file that returns nothing", function()
+    save "return {n = 1}"
+    local file <close> = assert(iza.hot.file(path, {watch = false}))
+    save "local n = 2"
+    local ok, err = file:reload()
+    assert.is_nil(ok)
+    assert.matches("rules.lua returned nothing", tostring(err))
+    assert.equal(1, file.value.n)
+  end)
+
+  describe("with modules", function()
+    local kept_path = package.path
+    before_each(function() package.path = dir .. "/?.lua;" .. kept_path end)
+    after_each(function()
+      package.path = kept_path
+      for _, name in ipairs{"hot_a", "hot_b", "hot_c"} do package.loaded[name] = nil end
+    end)
+
+    local function save_module(name, text)
+      local f <close> = assert(io.open(("%s/%s.lua"):format(dir, name), "w"))
+      f:write(text)
+    end
+
+    it("follows edits of what the file requires, and loads only that again", function()
+      save_module("hot_a", "return {n = require('hot_b').n, from = 'a'}")
+      save_module("hot_b", "return {n = 1}")
+      save_module("hot_c", "return {}")
+      save "return {a = require 'hot_a', c = require 'hot_c'}"
+      local file <close> = assert(iza.hot.file(path))
+      local old_c = file.value.c
+      assert.equal(1, file.value.a.n)
+      save_module("hot_b", "return {n = 2}")
+      eventually(function() return file.value.a.n == 2 end)
+      assert.equal(old_c, file.value.c)
+      assert.equal(2, package.loaded.hot_b.n)
+    end)
+
+    it("keeps the modules too when an edit is not taken", function()
+      save_module("hot_a", "return {n = 1}")
+      save "return {a = require 'hot_a'}"
+      local file <close> = assert(iza.hot.file(path, {watch = false}))
+      save_module("hot_a", "error 'broken'")
+      assert.is_nil((file:reload()))
+      assert.equal(1, package.loaded.hot_a.n)
+      save_module("hot_a", "return {n = 3}")
+      assert.is_true(file:reload())
+      assert.equal(3, file.value.a.n)
+    end)
+  end)
+
+  it("disposes of named state that the new version no longer has", function()
+    save [[return {state = iza.hot{name = "spec.gone",
+      dispose = function(s) s.disposed = true end}}]]
+    local file <close> = assert(iza.hot.file(path, {watch = false}))
+    local state = file.value.state
+    save "return 2"
+    assert.is_true(file:reload())
+    assert.is_true(state.disposed)
+  end)
+
   it("serves on when the file goes, and follows its return", function()
     save "return 1"
     local file <close> = assert(iza.hot.file(path))

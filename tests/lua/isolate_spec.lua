@@ -349,10 +349,20 @@ describe("iza.isolate", function()
     assert.matches("lacks the capability \"http:localhost\"", away)
   end)
 
-  it("ends a call whose time is up", function()
-    local iso = assert(iza.isolate{source = "return function() iza.sleep(100) end",
-      limits = {time = "10ms"}})
-    assert.error_matches(function() iso:call() end, "longer than the 0.01s")
+  it("ends a call whose time is up, also when it computes", function()
+    for name, body in pairs{
+      sleep = "iza.sleep(100)", loop = "while true do end",
+      pcall = "while true do pcall(function() while true do end end) end",
+      wait = "while true do pcall(iza.sleep, 1) end",
+      pattern = [[while true do
+        pcall(string.find, ('a'):rep(30), ('a?'):rep(30) .. ('a'):rep(30)) end]],
+    } do
+      local iso = assert(iza.isolate{source = "return function() " .. body .. " end",
+        limits = {time = "10ms", cpu = "20s"}})
+      local used = os.clock()
+      assert.error_matches(function() iso:call() end, "longer than the 0.01s")
+      assert.is_true(os.clock() - used < 5, name) -- a quarter of the budget
+    end
   end)
 end)
 

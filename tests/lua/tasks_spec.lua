@@ -492,6 +492,40 @@ describe("iza.timeout", function()
 end)
 
 describe("iza.all and iza.race", function()
+  local function slow() iza.sleep(100) end
+
+  it("pass a cancellation on instead of returning without results", function()
+    for name, wait in pairs{
+      all = function() return iza.all{slow, slow} end,
+      race = function() return iza.race{slow, slow} end,
+      scope = function() return iza.scope(function(s) s:spawn(slow) return "body" end) end,
+      nested = function() return iza.all{function() return iza.race{slow} end} end,
+    } do
+      local went_on = false
+      local result, err = iza.timeout("5ms", function()
+        wait()
+        went_on = true
+      end)
+      assert.is_nil(result, name)
+      assert.equal("timeout", err.code, name)
+      assert.is_false(went_on, name)
+    end
+  end)
+
+  it("let a <close> of a cancelled task use them", function()
+    local got
+    local t = iza.spawn(function()
+      local _ <close> = setmetatable({}, {__close = function()
+        got = iza.all{function() iza.sleep "1ms" return "closed" end}
+      end})
+      slow()
+    end)
+    iza.sleep "2ms"
+    t:cancel()
+    pcall(t.join, t)
+    assert.equal("closed", got)
+  end)
+
   it("all: gives results in order", function()
     assert.same({1, 2, 3}, {iza.all{
       function() iza.sleep(0.01) return 1 end,

@@ -3,12 +3,12 @@
 --- Names are read raw, from tables and from __index tables. An __index function is called only to
 --- follow a chain (a.b.c), in a task with a limit of CPU and time, so that neither a slow nor an
 --- endless one holds the prompt up. At most some thousand fields are looked at.
-local core = require "iza.core.repl"
 local embedded = require "iza.core.embedded"
 local host = require "iza.core.host"
+local scheduler = require "iza.core.task"
 
 local FIELDS = 10000 -- looked at in one table
-local SLICES, SECONDS = 5, 0.3 -- CPU (of 10 ms) and time that following a chain may take
+local CPU, SECONDS = "50ms", 0.3 -- and time that following a chain may take
 
 local complete = {}
 
@@ -54,7 +54,7 @@ end
 local function resolve(session, chain)
   local names = {}
   for name in chain:gmatch "[%a_][%w_]*" do names[#names + 1] = name end
-  local task = core.bounded(SLICES, function()
+  local task = scheduler.bounded(CPU, function()
     local value = first_value(session, names[1])
     for i = 2, #names do
       if value == nil then return nil end
