@@ -92,6 +92,13 @@ $(B)/sources: FORCE
 $(B)/assets: FORCE
 	$(call list,$(ASSETS))
 
+# The Debian version of what is linked in, for `iza doctor`.
+LIBEVENT := $(shell dpkg-query -W -f '$${Version}' libevent-dev 2>/dev/null)
+$(B)/libevent: FORCE
+	$(call list,$(LIBEVENT))
+$(B)/engine/host/lua_host.o: $(B)/libevent
+$(B)/engine/host/lua_host.o: CFLAGS += -DIZ_LIBEVENT='"$(LIBEVENT)"'
+
 $(B)/embed.S: $(B)/assets engine/vm/embed.sh
 	@engine/vm/embed.sh $(ASSETS) >$@
 $(B)/embed.o: $(B)/embed.S $(ASSETS) | need-build
@@ -158,8 +165,8 @@ $(B)/tests/bench/peer_%: $(B)/tests/bench/peer_%.o
 	$(call Q,link $@) $(CC) $(CFLAGS) $^ -lcurl -levent_core -llua5.4 -lm -o $@
 
 install: $(PROGRAM) ## install iza and its editor types under PREFIX (/usr/local)
-	install -D -m 755 iza $(DESTDIR)$(PREFIX)/bin/iza
-	cd lua && find iza -name '*.lua' -exec \
+	install -D -s -m 755 iza $(DESTDIR)$(PREFIX)/bin/iza
+	cd lua && find iza -name '*.lua' ! -path 'iza/cli/*' ! -path 'iza/skeleton/*' -exec \
 	  install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/iza/types/{} \;
 
 clean: ## remove what was built

@@ -233,6 +233,16 @@ static int l_open_files(lua_State *L) {
   return 2;
 }
 
+#ifndef IZ_LIBEVENT
+#define IZ_LIBEVENT ""
+#endif
+
+/* libevent() -> the Debian version of the libevent that is linked in; "" where it is not known. */
+static int l_libevent(lua_State *L) {
+  lua_pushliteral(L, IZ_LIBEVENT);
+  return 1;
+}
+
 int iz_open_host(lua_State *L) {
   static const luaL_Reg functions[] = {{"lock", l_lock},
                                        {"owner", l_owner},
@@ -251,6 +261,7 @@ int iz_open_host(lua_State *L) {
                                        {"kill", l_kill},
                                        {"library", l_library},
                                        {"open_files", l_open_files},
+                                       {"libevent", l_libevent},
                                        {NULL, NULL}};
   open_lock(L);
   luaL_newlib(L, functions);

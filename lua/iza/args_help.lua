@@ -22,7 +22,7 @@ local function distance(a, b)
   return last[#b]
 end
 
---- The known word that was probably meant, or nil.
+--- The known word that was probably meant, or begun; nil: none is near.
 --- Example: `help.nearest("--limt", {"--limit", "--out"})` --> "--limit"
 ---@param word string
 ---@param known string[]
@@ -34,7 +34,8 @@ function help.nearest(word, known)
     local letters = #candidate:gsub("^%-+", "")
     local most = letters > 1 and math.max(letters // 3, 1) or -1
     local d = math.abs(#word - #candidate)
-    if d <= most then d = distance(word:lower(), candidate:lower()) end
+    local begins = #word >= 3 and candidate:sub(1, #word):lower() == word:lower()
+    if begins then d = 1 elseif d <= most then d = distance(word:lower(), candidate:lower()) end
     if d <= most and (not least or d < least) then
       best, least = candidate, d
     end

@@ -82,6 +82,12 @@ local function say(...) io.stderr:write(table.concat {...}, "\n") end
 
 -- What `iza WORD` says when WORD is neither a verb nor a file.
 local function unknown(word)
+  if word == "" or word:sub(1, 1) == "-" then
+    local what = word == "" and "script with an empty name" or "option '" .. word .. "'"
+    say("iza: there is no ", what)
+    say("The options are -e CODE, --workers N FILE, --help and --version; `iza help` says more.")
+    return 2
+  end
   local guess = near.nearest(word, cli.listed())
   say("iza: '", word, "' is neither a file nor a verb", guess and "; did you mean 'iza " .. guess
     .. "'?" or "")

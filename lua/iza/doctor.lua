@@ -23,18 +23,6 @@ local function content(path)
   return text
 end
 
--- The installed version of a Debian package; nil where dpkg does not know.
-local function package_version(name)
-  for _, status in ipairs {"/var/lib/dpkg/status"} do
-    local text = content(status)
-    local entry = text and ("\n" .. text):match("\nPackage: " .. name:gsub("%p", "%%%0")
-      .. "\n(.-)\n\n")
-    if entry and entry:find "Status: install ok installed" then
-      return entry:match "Version: (%S+)"
-    end
-  end
-end
-
 doctor.add("settings", function()
   local file = project.root and project.root .. "/iza.lua" or project.config_file()
   if project.problem then
@@ -45,8 +33,12 @@ end)
 
 doctor.add("lua", function() return "ok", _VERSION .. ", built in" end)
 
--- The fixes that count are Debian's: 2.1.12-stable-8 up to +deb12u1 has known holes.
-local function libevent_is_fixed(version)
+--- Whether a Debian version of libevent has the fixes that count: 2.1.12-stable-8 has known holes
+--- up to +deb12u1.
+--- Example: `doctor.libevent_is_fixed "2.1.12-stable-8"` --> false
+---@param version string
+---@return boolean
+function doctor.libevent_is_fixed(version)
   local base, revision, update = version:match "^([%d.]+)%-stable%-(%d+)%+deb12u(%d+)"
   if base == "2.1.12" and revision == "8" then return tonumber(update) >= 1 end
   local major, minor, patch, rest = version:match "^(%d+)%.(%d+)%.(%d+)(.*)"
@@ -56,11 +48,11 @@ local function libevent_is_fixed(version)
 end
 
 doctor.add("libevent", function()
-  local version = package_version "libevent-dev" or package_version "libevent-core-2.1-7"
-  if not version then return "ok", "built in; no Debian package to compare with" end
-  if libevent_is_fixed(version) then return "ok", version end
-  return "warn", version .. " has known holes",
-    "apt-get update && apt-get install libevent-dev, then rebuild iza"
+  local version = host.libevent()
+  if version == "" then return "ok", "built in; its Debian version is not known" end
+  if doctor.libevent_is_fixed(version) then return "ok", version .. ", built in" end
+  return "warn", version .. " is built in and has known holes",
+    "apt-get update && apt-get install libevent-dev, then make build"
 end)
 
 local function library(name, file, purpose, package)

@@ -20,8 +20,9 @@ local function level_of(name)
   return rank[name] or misuse("a log level is debug, info, warn or error, not %s", tostring(name))
 end
 
-local least = rank[(os.getenv "IZA_LOG_LEVEL" or ""):lower()] or rank.info
-local form = os.getenv "IZA_LOG"
+local wanted_level = (os.getenv "IZA_LOG_LEVEL" or ""):lower()
+local wanted_form = (os.getenv "IZA_LOG" or ""):lower()
+local least, form = rank[wanted_level] or rank.info, wanted_form
 if form ~= "json" and form ~= "text" then form = core.isatty(2) and "text" or "json" end
 
 --- Sets the least level that is written.
@@ -202,6 +203,13 @@ end
 local root = new {}
 for _, name in ipairs {"debug", "info", "warn", "error", "with"} do
   log[name] = function(...) return root[name](root, ...) end
+end
+
+if wanted_level ~= "" and not rank[wanted_level] then
+  log.warn("IZA_LOG_LEVEL is debug, info, warn or error, not " .. wanted_level)
+end
+if wanted_form ~= "" and wanted_form ~= form then
+  log.warn("IZA_LOG is text or json, not " .. wanted_form)
 end
 
 return log

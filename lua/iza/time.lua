@@ -67,6 +67,14 @@ end
 ---@return number t
 function time.now() return clock.wall() end
 
+-- Far from 1970 a float is too coarse for the fraction: it never becomes the next second.
+local function with_fraction(whole, fraction)
+  if fraction == 0 then return whole end
+  local t, after = whole + fraction, whole + 1
+  if t < after or whole % 1 ~= 0 then return t end
+  return after - math.max(math.abs(after), 1) * 2.0 ^ -53
+end
+
 local function fields(whole, fraction, offset)
   local shifted = whole + offset
   local days = shifted // 86400
@@ -74,7 +82,7 @@ local function fields(whole, fraction, offset)
   local year, month, day = calendar.civil(days)
   return {
     year = year, month = month, day = day, hour = rest // 3600, min = rest // 60 % 60,
-    sec = fraction == 0 and rest % 60 or rest % 60 + fraction, wday = calendar.weekday(days),
+    sec = with_fraction(rest % 60, fraction), wday = calendar.weekday(days),
     yday = days - calendar.days(year, 1, 1) + 1, offset = offset,
   }
 end
@@ -143,8 +151,6 @@ local function second_of_day(d)
   local whole = math.floor(sec)
   return hour * 3600 + min * 60 + whole, sec - whole
 end
-
-local function with_fraction(whole, fraction) return fraction == 0 and whole or whole + fraction end
 
 --- The instant of calendar fields in a zone. Gaps and repeated times: see the top of this file.
 --- Example: `time.of({year = 2024, month = 3, day = 31, hour = 12}, "Europe/Paris")` --> 1711879200
@@ -305,7 +311,7 @@ function time.parse(text)
     hour = tonumber(h), min = tonumber(mi), sec = tonumber(s) - leap}
   if not t then return nil, err end
   t = t - offset + leap
-  if fraction ~= "" and tonumber(fraction) ~= 0 then t = t + tonumber("0" .. fraction) end
+  if fraction ~= "" then t = with_fraction(t, tonumber("0" .. fraction)) end
   return t, offset
 end
 

@@ -49,6 +49,14 @@ describe("iza", function()
       says(is("iza a.lua", 1, ""), "a.lua:2: <name> expected near '='")
     end)
 
+    it("is no option", function()
+      for _, word in ipairs {"-x", "-l foo", "--colour", "''"} do
+        local err = is("iza " .. word, 2, "")
+        says(err, "The options are -e CODE, --workers N FILE")
+        assert.is_nil(err:find(".lua", 1, true))
+      end
+    end)
+
     it("that is not there ends with 2", function()
       says(is("iza gone.lua", 2, ""), "There is no such file.")
     end)
@@ -384,7 +392,8 @@ describe("iza", function()
     end)
 
     it("says what was meant, and when a name is not clear", function()
-      says(is("cd p && iza run gret", 1, ""), "did you mean 'greet'?")
+      says(is("cd p && iza run gret", 1, ""), "there is no workflow 'gret'; did you mean 'greet'? "
+        .. "`iza run` lists them\n")
       write("p/lua/workflows/greet.lua", "")
       says(is("cd p && iza run greet", 1, ""), "there are two workflows 'greet'")
     end)

@@ -87,6 +87,22 @@ describe("tests/run.sh", function()
     assert.are.equal("0 passed, 0 failed", total(out))
   end)
 
+  it("counts a skipped test apart", function()
+    local b = os.tmpname()
+    os.remove(b)
+    iza.exec { "mkdir", "-p", b .. "/tests/c" }
+    do
+      local f <close> = assert(io.open(b .. "/tests/c/test_kernel", "w"))
+      f:write("#!/bin/sh\necho 'ok 1 - a'\necho 'ok 2 - b # SKIP'\n")
+    end
+    iza.exec { "chmod", "755", b .. "/tests/c/test_kernel" }
+    local status, out = run { "tests/run.sh", "c", env = { ONLY = "test_kernel", B = b } }
+    iza.exec { "rm", "-r", b }
+    assert.are.equal(0, status)
+    assert.matches("\n1 skipped", out)
+    assert.are.equal("1 passed, 0 failed", total(out))
+  end)
+
   it("counts a program that cannot run as a failure", function()
     local env = { ONLY = "test_kernel", B = "/nonexistent" }
     local status, out = run { "tests/run.sh", "c", env = env }

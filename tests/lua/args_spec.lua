@@ -81,6 +81,7 @@ describe("iza.args", function()
 
   it("suggests the option that was meant", function()
     refused("unknown option --limt; did you mean --limit?", "f", "--limt", "5")
+    refused("unknown option --verb; did you mean --verbose?", "f", "--verb")
     refused("unknown option --verbsoe; did you mean --verbose?", "f", "--verbsoe")
     refused("unknown option --zzzzzz", "f", "--zzzzzz")
     refused("unknown option -z", "f", "-z")

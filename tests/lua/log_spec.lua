@@ -2,6 +2,33 @@ local json = require "iza.json"
 local log = require "iza.log"
 local core = require "iza.core.term"
 
+-- What a program writes on standard error, with these variables.
+local function errors_of(code, env)
+  local r = assert(iza.exec {os.getenv "IZA", "-e", code, env = env, timeout = "20s"})
+  return r.stderr
+end
+
+describe("iza.log in the environment", function()
+  it("takes level and form", function()
+    local code = "iza.log.debug 'low' iza.log.error 'high'"
+    local both = errors_of(code, {IZA_LOG_LEVEL = "Debug", IZA_LOG = "text"})
+    assert.truthy(both:find "DEBUG low\n.*ERROR high\n$", both)
+    local one = errors_of(code, {IZA_LOG_LEVEL = "error", IZA_LOG = "JSON"})
+    local line = json.decode(one)
+    assert.same({"error", "high"}, {line.level, line.msg})
+    assert.truthy(errors_of(code, {IZA_LOG_LEVEL = "error", IZA_LOG = "text"}):find "ERROR high\n$")
+    assert.truthy(errors_of(code, {IZA_LOG_LEVEL = false, IZA_LOG = false}):find '"msg":"high"')
+  end)
+
+  it("tells what it does not know", function()
+    local text = errors_of("iza.log.info 'x'", {IZA_LOG_LEVEL = "nope", IZA_LOG = "xml"})
+    assert.truthy(text:find("IZA_LOG_LEVEL is debug, info, warn or error, not nope", 1, true), text)
+    assert.truthy(text:find("IZA_LOG is text or json, not xml", 1, true), text)
+    assert.truthy(text:find '"msg":"x"', text)
+    assert.equal("", errors_of("iza.log.debug 'x'", {IZA_LOG_LEVEL = "warn", IZA_LOG = "json"}))
+  end)
+end)
+
 describe("iza.log", function()
   local lines, kept
   before_each(function()

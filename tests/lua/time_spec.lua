@@ -112,6 +112,17 @@ describe("iza.time zones", function()
   end)
 end)
 
+describe("iza.time far from now", function()
+  it("stays in its second, however fine the fraction", function()
+    for _, text in ipairs {"9999-12-31T23:59:59.999999999Z", "0001-01-01T00:00:00.999999999Z",
+      "1969-12-31T23:59:59.9999999999999999999Z", "1970-01-01T00:00:00.9999999999999999999Z"} do
+      local t = assert(time.parse(text))
+      assert.equal(text:sub(1, 19), time.format(t, "%Y-%m-%dT%H:%M:%S"))
+    end
+    assert.equal(1.5, time.add(0.75, {seconds = 0.75}))
+  end)
+end)
+
 describe("iza.time calendar", function()
   it("counts days both ways", function()
     assert.equal(0, calendar.days(1970, 1, 1))

@@ -109,8 +109,8 @@ local function pick(found, name)
   for known in pairs(found) do names[#names + 1] = known end
   table.sort(names)
   local guess = near.nearest(name, names)
-  return fail("not_found", "there is no workflow '%s'%s; `iza run` lists them", name,
-    guess and "; did you mean '" .. guess .. "'?" or "")
+  return fail("not_found", "there is no workflow '%s'; %s`iza run` lists them", name,
+    guess and "did you mean '" .. guess .. "'? " or "")
 end
 
 local function execute(workflow, argv)
