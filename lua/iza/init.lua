@@ -103,6 +103,12 @@ function iza.seconds(duration) end
 ---@return iza.Error
 function iza.error(code, message, retryable) end
 
+--- Raises what a caller did wrong. The message begins with the place of the first function outside
+--- iza's own library; a library of yours uses `error(message, 2)`.
+--- Example: `iza.misuse("name must be a string")`
+---@param message string
+function iza.misuse(message) end
+
 --- The text a script would end with for this error: message, line, stack, who spawned the task.
 ---@param err any
 ---@return string
