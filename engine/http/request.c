@@ -5,6 +5,7 @@
  */
 #include "request.h"
 
+#include "base/utf8.h"
 #include "chars.h"
 
 #include <string.h>
@@ -27,6 +28,25 @@ static int escaped(const char *s, const char *end) {
   if (end - s < 3) return -1;
   int hi = iz_http_hex((unsigned char)s[1]), lo = iz_http_hex((unsigned char)s[2]);
   return hi < 0 || lo < 0 ? -1 : hi << 4 | lo;
+}
+
+/* Text that is not UTF-8 could go neither into JSON nor into a database; no browser sends it. */
+static bool escapes_utf8(const char *s, const char *end) {
+  while (s < end) {
+    int c = *s == '%' ? escaped(s, end) : 0;
+    if (c < 0x80) {
+      s++;
+      continue;
+    }
+    char bytes[4] = {0};
+    size_t n = 0;
+    for (const char *e = s; n < 4 && e < end && *e == '%' && c >= 0; e += 3)
+      if ((c = escaped(e, end)) >= 0) bytes[n++] = (char)c;
+    size_t len = iz_utf8_len(bytes, bytes + n);
+    if (!len) return false;
+    s += 3 * len;
+  }
+  return true;
 }
 
 /* Every escape valid and none a NUL; no segment that decodes to "." or "..": clients resolve those
@@ -65,6 +85,8 @@ static bool split_path(iz_http_parser *p, uint32_t at, uint32_t end) {
   if (!path_ok(h->text + at, h->text + path_end))
     return iz_http_refuse(p, 400, "path with a bad escape, a NUL or a dot segment");
   if (mark && !query_ok(mark + 1, h->text + end)) return iz_http_refuse(p, 400, "NUL in the query");
+  if (!escapes_utf8(h->text + at, h->text + end))
+    return iz_http_refuse(p, 400, "the URL's escapes are not UTF-8");
   return true;
 }
 

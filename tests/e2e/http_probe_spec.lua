@@ -121,6 +121,71 @@ describe("a served port", function()
     end)
   end)
 
+  it("cuts a body that trickles, not one that is merely slow", function()
+    with_server("10s", function(port)
+      local function send(pieces, pause, piece)
+        local r = assert(iza.exec{"bash", "-c", [[exec 3<>/dev/tcp/127.0.0.1/$0
+          printf 'POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n' \
+            $(($1 * $3)) >&3
+          (for ((i = 0; i < $1; i++)); do printf "%$3s" >&3; sleep $2; done) 2>/dev/null &
+          timeout 20 cat <&3; kill $!]], port, pieces, pause, piece})
+        return r.stdout:match "^HTTP/1.1 (%d+)"
+      end
+      local trickle, slow
+      iza.all{
+        function() trickle = send(100, 0.5, 10) end,
+        function() slow = send(7, 1, 1500) end,
+      }
+      assert.same({"408", "200"}, {trickle, slow})
+    end)
+  end)
+
+  it("says 100 when the handler asks for the body, not before", function()
+    served.with([[
+      local gate
+      local s = assert(iza.http.serve{routes = {
+        ["POST /read"] = function(req)
+          while not gate do iza.sleep "10ms" end
+          return req:text()
+        end,
+        ["POST /refuse"] = function() return 403 end,
+        ["GET /gate"] = function() gate = true return "open" end,
+      }})
+      print(s.port)
+      io.stdout:flush()]], {}, function(port)
+      local expect = "Host: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+      local text = raw(port, "POST /refuse HTTP/1.1\r\n" .. expect, 0.5)
+      assert.truthy(text:find "^HTTP/1.1 403 ", text)
+      local client <close> = assert(iza.exec{"bash", "-c", [[exec 3<>/dev/tcp/127.0.0.1/$0
+        printf "$1" >&3; timeout 0.5 head -c 1 <&3; echo closed; read -r line <&3; echo "$line"
+        read -r line <&3; printf hi >&3; timeout 1 cat <&3]], port,
+        "POST /read HTTP/1.1\r\n" .. expect, stream = true})
+      assert.equal("closed", client:read "l")
+      assert.equal("open", (served.curl(port, "/gate")))
+      assert.equal("HTTP/1.1 100 Continue\r", client:read "l")
+      assert.truthy(client:read("a"):find "^HTTP/1.1 200 OK\r\n.*\r\n\r\nhi$")
+    end)
+  end)
+
+  it("closes an idle connection, not one in use", function()
+    served.with([[
+      local s = assert(iza.http.serve{limits = {idle = "500ms"}, routes = {
+        ["GET /"] = function() return "hello" end,
+        ["GET /late"] = function() iza.sleep(1) return "late" end,
+      }})
+      print(s.port)
+      io.stdout:flush()]], {}, function(port)
+      local text, closed = raw(port, GET .. "\r\n", 10)
+      assert.truthy(text:find "hello$")
+      assert.is_true(closed)
+      assert.truthy(raw(port, "GET /late HTTP/1.1\r\nHost: localhost\r\n\r\n", 2):find "late$")
+      local r = assert(iza.exec{"bash", "-c", [[exec 3<>/dev/tcp/127.0.0.1/$0
+        for i in {1..5}; do printf 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n' >&3; sleep 0.3; done
+        timeout 10 cat <&3]], port})
+      assert.same({5, 0}, {select(2, r.stdout:gsub("hello", "")), r.status})
+    end)
+  end)
+
   it("keeps 1,000 idle event streams in little memory, and sees at once that they leave", function()
     with_server("10s", function(port, stats_port, pid)
       local function resident()

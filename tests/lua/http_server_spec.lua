@@ -115,6 +115,30 @@ describe("iza.http.serve", function()
     end)
   end)
 
+  it("takes UTF-8 in URLs and forms, nothing else", function()
+    with(routes{
+      ["GET /echo/:name"] = function(req) return {json = {req.params.name, req.query.q}} end,
+      ["POST /form"] = function(req)
+        local form, err = req:form()
+        if not form then return nil, err end
+        return {json = form}
+      end,
+    }, function(s)
+      for escaped, text in pairs{["%C3%A4%E2%82%AC%F0%9F%98%80"] = "ä€😀", ["a%C3%A4b"] = "aäb"} do
+        assert.same(json.array{text, text},
+          json.decode(body_of(curl(s, "/echo/" .. escaped .. "?q=" .. escaped))))
+      end
+      assert.same(json.array{"x", "%C%zz%"}, json.decode(body_of(curl(s, "/echo/x?q=%C%zz%"))))
+      for _, escaped in ipairs{"%FF", "%C3", "%C3x%A4", "%C0%AF", "%ED%A0%80", "a%80"} do
+        assert.truthy(curl(s, "/echo/x?q=" .. escaped):find("^HTTP/1.1 400 "), escaped)
+        assert.truthy(curl(s, "/echo/" .. escaped):find("^HTTP/1.1 400 "), escaped)
+        assert.truthy(curl(s, "/form", "-d", "a=" .. escaped):find("^HTTP/1.1 400 "), escaped)
+      end
+      assert.truthy(curl(s, "/form", "-F", "a=\xff"):find("^HTTP/1.1 400 "))
+      assert.equal('{"a":"ä"}', body_of(curl(s, "/form", "-F", "a=ä")))
+    end)
+  end)
+
   it("refuses a body beyond the limit", function()
     with({routes = {["POST /"] = function(req) return req:text() end}, limits = {body = "1KB"}},
       function(s)
@@ -403,8 +427,19 @@ describe("iza.http.serve", function()
     with({routes = {
       ["GET /"] = function() return "ok" end,
       ["GET /slow"] = function() iza.sleep(30) end,
-    }, limits = {rate = 0.001, burst = 4, time = "100ms"}, hosts = {"shop.example"}}, function(s)
+      ["GET /long"] = function()
+        return {stream = function(w)
+          iza.sleep(0.2)
+          w:write("done")
+        end}
+      end,
+    }, middleware = {function(req, next)
+      if req.query.wait then iza.sleep(30) end
+      return next(req)
+    end}, limits = {rate = 0.001, burst = 6, time = "100ms"}, hosts = {"shop.example"}}, function(s)
       assert.truthy(curl(s, "/slow"):find("^HTTP/1.1 503 "))
+      assert.truthy(curl(s, "/?wait=1"):find("^HTTP/1.1 503 "))
+      assert.equal("done", body_of(curl(s, "/long")))
       assert.equal("ok", body_of(curl(s, "/", "-H", "Host: shop.example")))
       assert.truthy(curl(s, "/", "-H", "Host: evil.example"):find("^HTTP/1.1 421 "))
       assert.equal("ok", body_of(curl(s, "/")))
@@ -423,7 +458,7 @@ describe("iza.http.serve", function()
         assert.equal("in", body_of(post "https://shop.example"))
         assert.truthy(post("https://evil.example"):find("^HTTP/1.1 403 "))
         assert.truthy(post("null", "-H", "X-A: x://shop.example:1"):find("^HTTP/1.1 403 "))
-        local heads = {} -- of every length: among them those that fill their memory to the last byte
+        local heads = {} -- of every length: some fill their memory to the last byte
         for n = 1, 1100 do
           heads[n] = "POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0\r\nX-A: " ..
             ("x"):rep(n) .. "\r\nOrigin: null\r\n\r\n"

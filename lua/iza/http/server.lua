@@ -12,6 +12,8 @@ local server = {}
 
 local respond, encode, wrap = core.respond, json.encode, core.wrap
 
+--- What a URL or a form says is UTF-8, otherwise it is answered with 400; headers and bodies may be
+--- any bytes.
 ---@class iza.Request
 ---@field method string
 ---@field path string as sent, percent-encoded, without the query
@@ -43,7 +45,8 @@ local methods = core.methods
 ---@field connections? integer default 10000
 ---@field rate? number requests a second for each client address; default: no limit (then 429)
 ---@field burst? number how many at once; default: as rate
----@field time? number|string how long a handler may take (then 503); default: no limit
+---@field time? number|string until the handler, middleware included, has returned its answer (then
+--- 503); default: no limit. The bodies of stream and sse come after that: `stall` bounds them
 ---@field header_time? number|string until a head is complete; default 10 s
 ---@field idle? number|string how long an idle connection is kept; default 75 s
 ---@field stall? number|string how long a client may not take what we send; default 30 s
@@ -83,6 +86,18 @@ function methods:json()
   return value, err
 end
 
+-- JSON and databases take no other text.
+local function check_utf8(fields)
+  for name, value in pairs(fields) do
+    if not (utf8.len(name) and utf8.len(value)) then
+      local err = task.error("invalid", "the form's text is not UTF-8")
+      err.status = 400
+      return nil, err
+    end
+  end
+  return fields
+end
+
 --- The fields of an HTML form, urlencoded or multipart without files; of equal names the first.
 --- Example: `local form = req:form()  print(form.email)`
 ---@return table<string, string>? fields
@@ -98,11 +113,11 @@ function methods:form()
       if not text then return nil, err end
       if not fields[part.name] then fields[part.name] = text end
     end
-    return fields
+    return check_utf8(fields)
   end
   local text, err = core.text(self)
   if not text then return nil, err end
-  return core.parse_form(text)
+  return check_utf8(core.parse_form(text))
 end
 
 --- All values of a query parameter.
@@ -425,8 +440,8 @@ local function add_routes(options, opts)
     if type(handler) ~= "function" then
       misuse("serve: the handler of %q must be a function", tostring(pattern))
     end
-    if limits.time then handler = limited(handler, limits.time) end
     handler = chain(opts.middleware or {}, handler)
+    if limits.time then handler = limited(handler, limits.time) end
     if opts.develop then develop[handler] = true end
     table.insert(options.patterns, pattern)
     table.insert(options.handlers, handler)
