@@ -206,6 +206,96 @@ describe("qualify_leads", function()
       result.stdout, 1, true)
   end)
 
+  -- The first request is answered by `refusal`; returns how long the second came after it.
+  local function held_back(refusal)
+    write("leads.csv", leads(1))
+    local service = serve(function(domain, n) return n == 1 and refusal or plain(domain) end)
+    local result = run("--enrich", service.url)
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("by 2 requests, 1 retry (0 slow, 0 broken, 1 told to wait)", result.stdout, 1,
+      true)
+    return service.requests[2].at - service.requests[1].at
+  end
+
+  local function http_date(from_now) return iza.time.http(iza.time.now() + from_now) end
+
+  it("understands Retry-After with 503, and as a date", function()
+    assert.is_true(held_back {status = 503, headers = {["Retry-After"] = "1"}} > 0.9)
+    assert.is_true(held_back {status = 429, headers = {["Retry-After"] = http_date(3)}} > 1.5)
+    assert.is_true(held_back {status = 429, headers = {["Retry-After"] = http_date(-90)}} >= 0)
+    assert.is_true(held_back {status = 429} > 0.9)
+  end)
+
+  it("waits longer each time when the service is broken, then marks the lead", function()
+    write("leads.csv", leads(2))
+    local at = {}
+    local service = serve(function(domain)
+      if domain == "firm2.example" then return plain(domain) end
+      at[#at + 1] = iza.now()
+      return {status = #at == 2 and 503 or 500}
+    end)
+    local result = run("--enrich", service.url)
+    assert.equal(0, result.status, result.stderr)
+    assert.equal(4, #at)
+    for i, least in ipairs {0.1, 0.2, 0.4} do assert.is_true(at[i + 1] - at[i] >= least - 0.01) end
+    assert.equal("failed: it answers 500", rows()["firm1.example"].enrichment)
+    assert.matches("3 retries (0 slow, 4 broken", result.stdout, 1, true)
+  end)
+
+  it("shows how far it is with what takes long", function()
+    local service = serve(function(domain, n)
+      if n == 3 then iza.sleep(2.1) end
+      return plain(domain)
+    end)
+    local p <close> = assert(iza.exec {IZA, "run", "qualify_leads", "-", "--enrich", service.url,
+      "--limit", "1", "--out", path "out.csv", stdin = true, stream = true})
+    local rows_of = leads(5)
+    p:write(rows_of:sub(1, -20))
+    iza.sleep(2.1)
+    p:write(rows_of:sub(-19))
+    p:close_stdin()
+    local result = p:wait()
+    assert.equal(0, result.status, result.stderr)
+    assert.matches("rows read 5  [^\n]*/s\nleads 3/5  60 %%  [^\n]+ left\nleads 5/5  100 %%  ",
+      result.stderr)
+  end)
+
+  it("lets others have their turn however many rows there are", function()
+    local lines = {"company,domain,contact,email,source,spend,date\n"}
+    for i = 1, 25000 do
+      lines[i + 1] = ("Firm %d,firm%d.example,Ann %d,a%d@firm.example,referral,%d.50,3/%d/2026\n")
+        :format(i, i % 3, i, i, i % 900, i % 28 + 1)
+    end
+    write("leads.csv", table.concat(lines))
+    local result = run("--enrich", serve(plain).url)
+    assert.equal(0, result.status)
+    assert.matches("25000 rows, 25000 used", result.stdout, 1, true)
+    assert.is_nil(result.stderr:match "over 100 ms[^\n]*")
+  end)
+
+  it("lists the segments from the largest, ten of them; the JSON has all", function()
+    local lines = {"company,domain,spend\n"}
+    for i = 1, 12 do
+      for j = 1, i do lines[#lines + 1] = ("F,f%d-%d.example,1\n"):format(i, j) end
+    end
+    write("leads.csv", table.concat(lines))
+    local service = serve(function(domain)
+      return {json = {industry = ("trade %02d"):format(math.tointeger(domain:match "%d+"))}}
+    end)
+    local result = run("--enrich", service.url)
+    local shown = {}
+    for name, n in result.stdout:gmatch "(trade %d%d) +(%d+)" do shown[#shown + 1] = name .. n end
+    local expected = {}
+    for i = 12, 3, -1 do expected[#expected + 1] = ("trade %02d%d"):format(i, i) end
+    assert.same(expected, shown)
+    assert.matches("(and 2 segments more)", result.stdout, 1, true)
+    local segments = iza.json.decode(run("--enrich", service.url, "--json").stdout).segments
+    assert.equal(12, #segments)
+    assert.same({"trade 12", 12, 12, 1200}, {segments[1].name, segments[1].leads,
+      segments[1].enriched, segments[1].spend.USD})
+    assert.equal("trade 01", segments[12].name)
+  end)
+
   it("asks again after 500 and after the time limit, with the same key", function()
     write("leads.csv", leads(3))
     local asked = {}
@@ -655,6 +745,16 @@ describe("the sample", function()
     assert.is_true(s.broken > 0 and s.slow > 0 and s.limited > 0)
     assert.same({s.requests, s.limited}, {counted.requests, counted.limited})
     rough:close()
+  end)
+
+  it("is missed in words when the first run stands in another folder", function()
+    local program = iza.exec {"readlink", "-f", IZA}.stdout:gsub("\n", "")
+    local script = iza.exec {"readlink", "-f", "lua/demos/first_run.lua"}.stdout:gsub("\n", "")
+    local result = iza.exec {program, script, cwd = "/tmp"}
+    assert.equal(1, result.status)
+    assert.matches("^first_run: the enrichment server did not start: [^\n]*"
+      .. "lua/demos/enrichment_server.lua", result.stderr)
+    assert.is_nil(result.stderr:find("stack", 1, true))
   end)
 
   it("is what the first run shows", function()

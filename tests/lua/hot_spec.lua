@@ -153,6 +153,26 @@ describe("iza.hot", function()
     assert.is_true(state.disposed)
   end)
 
+  it("tells on_error instead of the log, and goes on when that fails too", function()
+    save "return 1"
+    local told = {}
+    local file <close> = assert(iza.hot.file(path, {on_error = function(err)
+      told[#told + 1] = err
+      if #told == 2 then error "on_error is broken" end
+    end}))
+    save "return = 1"
+    eventually(function() return #told == 1 end)
+    assert.matches("rules.lua:1: unexpected symbol", tostring(told[1]))
+    assert.same({}, logged)
+    save "error 'second'"
+    eventually(function() return #logged == 1 end)
+    assert.matches("on_error is broken", logged[1])
+    assert.equal(1, file.value)
+    save "return 2"
+    eventually(function() return file.value == 2 end)
+    assert.equal(2, #told)
+  end)
+
   it("serves on when the file goes, and follows its return", function()
     save "return 1"
     local file <close> = assert(iza.hot.file(path))
