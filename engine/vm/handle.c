@@ -213,10 +213,14 @@ static void push_closing(lua_State *H, const iz_bridge_call *c) {
   lua_insert(H, -2);
 }
 
-/* Stack: method, args... The object itself is the first of them, as for any method. */
+/* Stack: method, args... The object itself must be the first of them: a function of its class that
+ * takes something else (a constructor) is no method. */
 static int method_call(lua_State *I) {
   handle *h = luaL_checkudata(I, 1, METHOD);
+  const handle *self = luaL_testudata(I, 2, HANDLE);
   int n = lua_gettop(I) - 1;
+  if (!self || self->id != h->id)
+    return luaL_error(I, "methods are called with a colon, on their own object");
   lua_getiuservalue(I, 1, 1);
   iz_bridge_call c = {.push = push_method, .path = lua_tostring(I, -1), .handle = h->id};
   lua_insert(I, 1); /* the name stays anchored below */
@@ -274,6 +278,8 @@ static int handle_index(lua_State *I) {
   reading r = {.iso = iso, .id = h->id};
   iz_err err;
   lua_settop(I, 2);
+  const char *name = lua_type(I, 2) == LUA_TSTRING ? lua_tostring(I, 2) : "";
+  if (name[0] == '_') return 0; /* the object's own affair */
   if (!iz_bridge_enter(I, H, read_field, &r, 1, 1, NULL, "bridge", &err)) return iz_raise(I, &err);
   if (r.is_function) {
     lua_pop(H, 1);

@@ -62,10 +62,10 @@ end
 -- What the isolate's stubs call, in the main state.
 local function make_bridge(allowed)
   return function(path, ...)
-    local ok, err = allowed:allows(path, ...)
-    if not ok then return nil, err end
+    local arguments, err = allowed:admit(path, ...)
+    if not arguments then return nil, err end
     if path:find "^http%." then return call_http(allowed, path, ...) end
-    return resolve(path)(...)
+    return resolve(path)(table.unpack(arguments, 1, arguments.n))
   end
 end
 

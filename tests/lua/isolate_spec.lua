@@ -327,6 +327,95 @@ describe("iza.isolate", function()
       "unknown capability")
   end)
 
+  describe("with folders", function()
+    local dir
+    local function put(name, text) assert(iza.fs.write(dir .. "/" .. name, text)) end
+    local function run_in(source, capabilities)
+      return assert(iza.isolate{source = "return function(dir) " .. source .. " end", root = dir,
+        capabilities = capabilities}):call(nil, dir)
+    end
+    before_each(function()
+      dir = assert(iza.fs.tempdir())
+      assert(iza.fs.mkdir(dir .. "/in"))
+      assert(iza.fs.mkdir(dir .. "/out"))
+      put("secret", "s")
+      put("in/a", "a")
+    end)
+    after_each(function() iza.fs.remove(dir, {recursive = true}) end)
+
+    it("takes relative paths from the root it was given", function()
+      assert.equal("a", run_in("return (iza.fs.read 'in/a')", {"fs:read:in/"}))
+    end)
+
+    it("follows no link out of them", function()
+      assert(os.execute("cd " .. dir .. "/in && ln -s ../secret l && ln -s .. up && ln -s ../new n"))
+      for _, path in ipairs{"in/l", "in/up/secret"} do
+        local code = run_in("return select(2, iza.fs.read '" .. path .. "').code", {"fs:read:in/"})
+        assert.equal("denied", code, path)
+      end
+      for _, path in ipairs{"in/l", "in/up/x", "in/n"} do
+        local code = run_in("return select(2, iza.fs.write('" .. path .. "', 'x')).code",
+          {"fs:write:in/"})
+        assert.equal("denied", code, path)
+      end
+      assert.equal("s", iza.fs.read(dir .. "/secret"))
+      assert.is_nil((iza.fs.read(dir .. "/new")))
+      assert.is_true(run_in("return (iza.fs.remove 'in/l')", {"fs:write:in/"})) -- the link itself
+      assert.equal("s", iza.fs.read(dir .. "/secret"))
+    end)
+
+    it("moves nothing out of a folder it may only read", function()
+      local move = "return select(2, iza.fs.rename('in/a', 'out/a')).code"
+      assert.equal("denied", run_in(move, {"fs:read:in/", "fs:write:out/"}))
+      assert.equal("a", iza.fs.read(dir .. "/in/a"))
+    end)
+
+    it("lets no other module open files past them", function()
+      local read = "return select(2, iza.csv.open(dir .. '/secret')).code"
+      assert.equal("denied", run_in(read, {"iza:csv"}))
+      local write = "return select(2, iza.csv.writer(dir .. '/secret')).code"
+      assert.equal("denied", run_in(write, {"iza:csv", "fs:read:" .. dir}))
+      assert.equal("s", iza.fs.read(dir .. "/secret"))
+    end)
+  end)
+
+  it("gives a program no environment, no folder", function()
+    for _, option in ipairs{"env = {PATH = '/tmp'}", "cwd = '/'"} do
+      local _, err = assert(iza.isolate{capabilities = {"exec:true"}, source = ([[return function()
+        return iza.exec{"true", %s} end]]):format(option)}):call()
+      assert.equal("denied", err.code, option)
+    end
+  end)
+
+  it("reaches no more of an object than its own methods", function()
+    local dir = assert(iza.fs.tempdir())
+    local routes = {["GET /"] = function() return "x" end}
+    local server = assert(iza.http.serve{port = 0, routes = routes})
+    local iso = assert(iza.isolate{capabilities = {"http:127.0.0.1"}, source = [[
+      return function(url, path)
+        local r = assert(iza.http.stream(url))
+        local tries = {
+          function() return r.new(200, "", "x", nil, r._transfer, 1000):save(path) end,
+          function() return r:new("", "x", "body"):save(path) end,
+          function() return r.save({_transfer = r, body = "x"}, path) end,
+          function() return (select(2, r:save(path))) end,
+          function() return (select(2, iza.http.response.new(200, "", "x", "body"))) end,
+        }
+        local out = {transfer = r._transfer}
+        for i, try in ipairs(tries) do out[i] = tostring(select(2, pcall(try))) end
+        return out
+      end]]})
+    local said = iso:call(nil, server.url .. "/", dir .. "/f")
+    server:stop()
+    assert.is_nil(said.transfer)
+    assert.equal(5, #said)
+    for i, text in ipairs(said) do
+      assert.truthy(text:find "nil value" or text:find "colon" or text:find "isolate", i .. text)
+    end
+    assert.is_nil((iza.fs.stat(dir .. "/f")))
+    iza.fs.remove(dir, {recursive = true})
+  end)
+
   it("lets requests out to the hosts listed, and no further", function()
     local server = assert(iza.http.serve{port = 0, routes = {
       ["GET /x"] = function() return {json = {n = 7}} end,

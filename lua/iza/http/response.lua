@@ -213,11 +213,11 @@ function meta.__tostring(res) return ("HTTP %d from %s"):format(res.status, res.
 ---@param transfer? userdata of a stream
 ---@param max_text? integer for text() of a stream
 ---@return iza.http.Response
-function Response.new(status, head, from, body, transfer, max_text)
+local function new(status, head, from, body, transfer, max_text)
   return setmetatable({
     status = status, ok = status >= 200 and status < 300, url = from, body = body, tries = 1,
     _head = head, _transfer = transfer, _max_text = max_text,
   }, meta)
 end
 
-return Response
+return {new = new}
