@@ -14,11 +14,18 @@
 
 /* ---- the lock ---- */
 
-static pid_t read_pid(int fd) {
-  char text[24] = {0};
-  ssize_t n = pread(fd, text, sizeof text - 1, 0);
-  long pid = n > 0 ? strtol(text, NULL, 10) : 0;
-  return pid > 0 ? (pid_t)pid : 0;
+/* What stands in the file; pid 0: nothing yet. */
+static iz_owner read_owner(int fd) {
+  iz_owner owner = {0};
+  char text[40] = {0}, *end;
+  if (pread(fd, text, sizeof text - 1, 0) <= 0) return owner;
+  long pid = strtol(text, &end, 10);
+  if (pid <= 0 || pid > INT_MAX) return owner;
+  owner.pid = (pid_t)pid;
+  if (*end == ' ') end++;
+  for (size_t i = 0; end[i] >= 'a' && end[i] <= 'z' && i < sizeof owner.verb - 1; i++)
+    owner.verb[i] = end[i];
+  return owner;
 }
 
 static bool write_all(int fd, const char *data, size_t n) {
@@ -45,7 +52,7 @@ static bool try_lock(int fd) {
   return true;
 }
 
-int iz_lock_take(const char *path, iz_err *err) {
+int iz_lock_take(const char *path, const char *verb, iz_err *err) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) {
     iz_fail_errno(err, errno, "cannot open %s", path);
@@ -53,14 +60,14 @@ int iz_lock_take(const char *path, iz_err *err) {
   }
   if (!try_lock(fd)) {
     if (errno == EWOULDBLOCK)
-      iz_fail(err, "locked", "%s is held by process %d", path, (int)read_pid(fd));
+      iz_fail(err, "locked", "%s is held by process %d", path, (int)read_owner(fd).pid);
     else
       iz_fail_errno(err, errno, "cannot lock %s", path);
     close(fd);
     return -1;
   }
-  char text[24];
-  int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+  char text[40];
+  int n = snprintf(text, sizeof text, "%d %.15s\n", (int)getpid(), verb);
   if (ftruncate(fd, 0) != 0 || !write_all(fd, text, (size_t)n)) {
     iz_fail_errno(err, errno, "cannot write %s", path);
     close(fd);
@@ -69,22 +76,19 @@ int iz_lock_take(const char *path, iz_err *err) {
   return fd;
 }
 
-pid_t iz_lock_owner(const char *path, iz_err *err) {
+bool iz_lock_owner(const char *path, iz_owner *owner, iz_err *err) {
+  *owner = (iz_owner){0};
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return 0;
-  if (fd < 0) {
-    iz_fail_errno(err, errno, "cannot see who holds %s", path);
-    return -1;
-  }
-  pid_t pid = 0;
+  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) return true;
+  if (fd < 0) return iz_fail_errno(err, errno, "cannot see who holds %s", path);
   /* A new owner needs an instant to write its pid. */
   for (int i = 0; i < 20 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK; i++) {
-    pid = read_pid(fd);
-    if (pid) break;
+    *owner = read_owner(fd);
+    if (owner->pid) break;
     pause_1ms();
   }
   close(fd);
-  return pid;
+  return true;
 }
 
 /* ---- files ---- */

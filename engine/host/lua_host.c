@@ -43,26 +43,27 @@ static int lock_close(lua_State *L) {
   return 0;
 }
 
-/* lock(path) -> lock object (close() frees it), or nil, err with code "locked". */
+/* lock(path, verb) -> lock object (close() frees it), or nil, err with code "locked". */
 static int l_lock(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = luaL_checkstring(L, 1), *verb = luaL_checkstring(L, 2);
   int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
   *fd = -1;
   luaL_setmetatable(L, LOCK);
   iz_err err;
-  *fd = iz_lock_take(path, &err);
+  *fd = iz_lock_take(path, verb, &err);
   return *fd >= 0 ? 1 : iz_push_error(L, &err);
 }
 
-/* owner(path) -> pid of who holds the lock, nil when nobody does, or nil, err: it cannot be seen.
- */
+/* owner(path) -> pid and verb of who holds the lock, nil when nobody does, or nil, err: it cannot
+ * be seen. */
 static int l_owner(lua_State *L) {
   iz_err err;
-  pid_t pid = iz_lock_owner(luaL_checkstring(L, 1), &err);
-  if (pid < 0) return iz_push_error(L, &err);
-  if (!pid) return 0;
-  lua_pushinteger(L, pid);
-  return 1;
+  iz_owner owner;
+  if (!iz_lock_owner(luaL_checkstring(L, 1), &owner, &err)) return iz_push_error(L, &err);
+  if (!owner.pid) return 0;
+  lua_pushinteger(L, owner.pid);
+  lua_pushstring(L, owner.verb);
+  return 2;
 }
 
 static void open_lock(lua_State *L) {

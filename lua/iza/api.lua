@@ -9,6 +9,7 @@ local crypto = require "iza.crypto"
 local fail = require "iza.fail"
 local host = require "iza.core.host"
 local misuse = require "iza.misuse"
+local owner = require "iza.owner"
 
 local api = {routes = {}}
 
@@ -19,6 +20,7 @@ local api = {routes = {}}
 ---@field token string
 ---@field started number iza.now() at the start
 ---@field stages table[] what became of each stage so far
+---@field say fun(text: string) tells the user something at once
 ---@field url? string where the API answers
 
 -- The start this process serves for; the routes below tell about it.
@@ -111,6 +113,32 @@ local function serve_socket(ctx)
     middleware = {api.by_uid}}
 end
 
+--- The server that owns a data directory.
+--- Example: `local pid, err = api.server(project.data_dir())`
+---@param data string
+---@return integer? pid
+---@return iza.Error? err code "not_running", with pid and verb when what owns it is no server; or
+--- an errno's name when it cannot be seen (another user's)
+function api.server(data)
+  local pid, verb = owner.of(data)
+  if not pid and verb then return nil, verb end
+  if not pid then return fail("not_running", "no iza runs on %s", data) end
+  if verb ~= "run" then return pid end
+  local _, err = fail("not_running", "no server runs on %s; process %d (iza run) owns it until it"
+    .. " ends", data, pid)
+  err.pid, err.verb = pid, verb
+  return nil, err
+end
+
+-- Why a server does not answer. Its socket comes with its last stage.
+local function no_answer(data, pid, why)
+  if not host.kind(api.socket(data)) then why = "it is starting or ending" end
+  local _, err = fail("no_answer", "process %d on %s does not answer: %s", pid, data, why)
+  err.pid = pid
+  err.cure = ("`iza stop` ends it; by force: kill -9 %d"):format(pid)
+  return nil, err
+end
+
 --- Asks the iza that owns a data directory, through its socket.
 --- Example: `local status, err = api.ask(project.data_dir(), "/api/status")`
 ---@param data string the data directory
@@ -119,18 +147,14 @@ end
 ---@return iza.Error? err code "not_running", "EACCES" (another user's), or "no_answer", which has
 --- the pid
 function api.ask(data, path)
-  local pid, err = host.owner(data .. "/lock")
-  if err then return nil, err end
-  if not pid then return fail("not_running", "no iza runs on %s", data) end
+  local pid, err = api.server(data)
+  if not pid then return nil, err end
   local response
   response, err = iza.http.get("http://localhost" .. path,
     {socket = api.socket(data), timeout = "5s", proxy = false})
   if response and response.status == 200 then return response:json() end
-  local _, failure = fail("no_answer", "process %d on %s does not answer: %s", pid, data,
-    response and ("%s gives %d"):format(path, response.status) or err.message)
-  failure.pid = pid
-  failure.cure = ("`iza stop` ends it; by force: kill -9 %d"):format(pid)
-  return nil, failure
+  return no_answer(data, pid, response and ("%s gives %d"):format(path, response.status)
+    or err.message)
 end
 
 local function probe(ctx)

@@ -107,7 +107,8 @@ end)
 doctor.add("port", function()
   local address = project.setting "host" or "127.0.0.1"
   local port = project.setting "port" or 8321
-  if host.owner(project.data_dir() .. "/lock") then return "ok", "served by the running iza" end
+  local serves = require("iza.api").server(project.data_dir())
+  if serves then return "ok", "served by the running iza" end
   local server, err = iza.http.serve {host = address, port = port}
   if not server then
     return "warn", err.message, "iza start --port P, or the setting `port` of iza.lua"

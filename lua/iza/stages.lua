@@ -3,8 +3,10 @@
 --- A stage starts and is then probed through its public call; only then it is ready. A required
 --- stage that fails ends the start; another one degrades it: the rest goes on, and status shows
 --- why.
+local api = require "iza.api"
 local fail = require "iza.fail"
 local host = require "iza.core.host"
+local owner = require "iza.owner"
 local token = require "iza.token"
 
 local stages = {list = {}}
@@ -29,16 +31,16 @@ end
 
 -- ---- stage 1 ----
 
--- The data directory is ours alone while the lock is held.
+-- The data directory is ours alone until we end.
 local function take_data(ctx)
   local value, err = token.ensure(ctx.data)
   if not value then return nil, err end
   ctx.token = value
-  ctx.lock, err = host.lock(ctx.data .. "/lock")
-  if ctx.lock then return ctx.data end
-  if err.code ~= "locked" then return nil, err end
-  return fail("locked", "%s belongs to process %s; `iza status` shows it, `iza stop` ends it",
-    ctx.data, host.owner(ctx.data .. "/lock") or "?")
+  local ok
+  ok, err = owner.await(ctx.data, ctx.say)
+  if not ok then return nil, err end
+  host.remove(api.socket(ctx.data)) -- of an owner that was killed
+  return ctx.data
 end
 
 -- A value through a channel, from one task to another.
@@ -52,17 +54,23 @@ end
 
 stages.add {number = 1, name = "kernel", required = true, start = take_data, probe = probe_tasks,
   cure = "another data directory: --data DIR, or IZA_DATA"}
-stages.add(require("iza.api").stage)
+stages.add(api.stage)
 
 -- ---- running them ----
 
+-- What f gives, or nil and what it raised. Being told to stop is no failure of a stage.
+local function try(f, ctx)
+  local ok, result, err = pcall(f, ctx)
+  if ok then return result, err end
+  if type(result) == "table" and result.code == "cancelled" then error(result, 0) end
+  return nil, result
+end
+
 local function run(stage, ctx)
-  local ok, detail, err = pcall(stage.start, ctx)
-  if not ok then return nil, detail end
+  local detail, err = try(stage.start, ctx)
   if not detail then return nil, err end
   local answer
-  ok, answer, err = pcall(stage.probe, ctx)
-  if not ok then return nil, answer end
+  answer, err = try(stage.probe, ctx)
   if not answer then return nil, err end
   return detail
 end

@@ -47,25 +47,33 @@ static void read_back(const char *path, char *text, size_t size) {
   close(fd);
 }
 
+static pid_t owner_of(const char *path) {
+  iz_err err;
+  iz_owner owner;
+  assert_true(iz_lock_owner(path, &owner, &err));
+  assert_string_equal(owner.verb, owner.pid ? "start" : "");
+  return owner.pid;
+}
+
 static void lock_has_one_owner(void **state) {
   (void)state;
   iz_err err;
-  assert_int_equal(iz_lock_owner("lock", &err), 0);
-  int fd = iz_lock_take("lock", &err);
+  assert_int_equal(owner_of("lock"), 0);
+  int fd = iz_lock_take("lock", "start", &err);
   assert_true(fd >= 0);
   assert_int_equal(mode_of("lock"), 0600);
-  assert_int_equal(iz_lock_owner("lock", &err), getpid());
+  assert_int_equal(owner_of("lock"), getpid());
   pid_t child = fork();
   if (child == 0) {
-    bool refused = iz_lock_take("lock", &err) < 0 && !strcmp(err.code, "locked");
-    _exit(refused && iz_lock_owner("lock", &err) == getppid() ? 0 : 1);
+    bool refused = iz_lock_take("lock", "start", &err) < 0 && !strcmp(err.code, "locked");
+    _exit(refused && owner_of("lock") == getppid() ? 0 : 1);
   }
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
   close(fd);
-  assert_int_equal(iz_lock_owner("lock", &err), 0);
-  fd = iz_lock_take("lock", &err);
+  assert_int_equal(owner_of("lock"), 0);
+  fd = iz_lock_take("lock", "start", &err);
   assert_true(fd >= 0);
   close(fd);
 }
@@ -74,24 +82,24 @@ static void lock_has_one_owner(void **state) {
 static void lock_dies_with_its_owner(void **state) {
   (void)state;
   iz_err err;
-  int fd = iz_lock_take("lock", &err);
+  int fd = iz_lock_take("lock", "start", &err);
   assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
   close(fd);
   int ready[2];
   assert_int_equal(pipe(ready), 0);
   pid_t child = fork();
   if (child == 0) {
-    bool took = iz_lock_take("lock", &err) >= 0;
+    bool took = iz_lock_take("lock", "start", &err) >= 0;
     if (write(ready[1], took ? "y" : "n", 1) == 1) pause();
     _exit(1);
   }
   char answer = 0;
   assert_int_equal(read(ready[0], &answer, 1), 1);
   assert_int_equal(answer, 'y');
-  assert_int_equal(iz_lock_owner("lock", &err), child);
+  assert_int_equal(owner_of("lock"), child);
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);
-  assert_int_equal(iz_lock_owner("lock", &err), 0);
+  assert_int_equal(owner_of("lock"), 0);
   close(ready[0]);
   close(ready[1]);
 }
@@ -109,16 +117,17 @@ static int as_nobody(bool (*f)(iz_err *err)) {
 }
 
 static bool owner_is_unseen(iz_err *err) {
-  return iz_lock_owner("closed/lock", err) == -1;
+  iz_owner owner;
+  return !iz_lock_owner("closed/lock", &owner, err);
 }
 
 /* Another user's server is not "nobody". */
 static void lock_of_another_user_is_not_free(void **state) {
   (void)state;
   iz_err err;
-  assert_int_equal(iz_lock_owner("no/such/folder", &err), 0);
+  assert_int_equal(owner_of("no/such/folder"), 0);
   assert_true(mkdir("closed", 0700) == 0);
-  int fd = iz_lock_take("closed/lock", &err);
+  int fd = iz_lock_take("closed/lock", "run", &err);
   assert_true(fd >= 0);
   assert_int_equal(chmod("closed", 0), 0);
   assert_int_equal(as_nobody(owner_is_unseen), 0);
@@ -141,9 +150,9 @@ static void lock_follows_no_link(void **state) {
   (void)state;
   iz_err err;
   assert_int_equal(symlink("elsewhere", "link"), 0);
-  assert_int_equal(iz_lock_take("link", &err), -1);
+  assert_int_equal(iz_lock_take("link", "run", &err), -1);
   assert_string_equal(err.code, "ELOOP");
-  assert_int_equal(iz_lock_take("no/such/folder", &err), -1);
+  assert_int_equal(iz_lock_take("no/such/folder", "run", &err), -1);
   assert_string_equal(err.code, "ENOENT");
 }
 

@@ -1,7 +1,9 @@
 local cli = require "iza.cli"
 local embedded = require "iza.core.embedded"
 local fail = require "iza.fail"
+local host = require "iza.core.host"
 local near = require "iza.args_help"
+local owner = require "iza.owner"
 local project = require "iza.project"
 local term = require "iza.term"
 local walk = require "iza.walk"
@@ -113,9 +115,16 @@ local function pick(found, name)
     guess and "did you mean '" .. guess .. "'? " or "")
 end
 
+-- Where the data directory has an owner or cannot be written, the script runs all the same.
+local function own_data()
+  local data = project.data_dir()
+  if host.mkdir(data, 448) then owner.take(data, "run") end -- rwx------
+end
+
 local function execute(workflow, argv)
   local chunk, why = load_file(workflow)
   if not chunk then return fail("invalid", "%s", why) end
+  own_data()
   rawset(_G, "arg", table.move(argv, 1, #argv, 1, {[0] = workflow.path}))
   local status = chunk(table.unpack(argv))
   return math.type(status) == "integer" and status or 0

@@ -19,6 +19,10 @@ local function new_context(opts)
     data = project.data_dir(), started = iza.now(), stages = {},
     host = opts.host or project.setting "host" or "127.0.0.1",
     port = opts.port or project.setting "port" or 8321,
+    say = function(text)
+      print(text)
+      io.stdout:flush()
+    end,
   }
 end
 
@@ -44,7 +48,7 @@ return {
   group = "server",
   summary = "Starts the server: all stages, then the API.",
   about = "Starts stage by stage and serves until `iza stop`, SIGTERM or Ctrl-C; requests in work"
-    .. " may then finish. One process owns a data directory.",
+    .. " may then finish. One process owns a data directory; while that is `iza run`, it waits.",
   args = {
     {"--port P", type = "integer", min = 0, max = 65535,
       help = "default 8321, or the setting; 0: any"},
@@ -53,9 +57,6 @@ return {
   },
   run = function(opts)
     local ctx = new_context(opts)
-    local _ <close> = setmetatable({}, {__close = function()
-      if ctx.lock then ctx.lock:close() end
-    end})
     local ok, err = pcall(serve, ctx)
     if not ok and type(err) == "table" and err.code ~= "cancelled" then return nil, err end
     if not ok then error(err, 0) end

@@ -12,10 +12,11 @@ local function show(status)
   }}))
 end
 
--- The answer as JSON; `running` is null where that cannot be seen.
+-- The answer as JSON; `running` (a server) is null where that cannot be seen. pid and verb are the
+-- owner's.
 local function status_or(status, err)
-  local answer = status or {data = project.data_dir(), pid = err.pid}
-  answer.running = status ~= nil or err.pid ~= nil
+  local answer = status or {data = project.data_dir(), pid = err.pid, verb = err.verb}
+  answer.running = not err or err.code ~= "not_running"
   if err and err.code ~= "not_running" then
     answer.error = {code = err.code, message = err.message}
     if not err.pid then answer.running = require("iza.json").null end
@@ -26,7 +27,7 @@ end
 return {
   group = "server",
   summary = "Shows what runs on the data directory.",
-  about = "Ends with 1 when nothing runs, or what runs does not answer.",
+  about = "Ends with 1 when no server runs, or it does not answer.",
   args = {
     {"--json", help = "as JSON"},
     examples = {"iza status", "iza status --json"},

@@ -1,5 +1,7 @@
+local api = require "iza.api"
 local fail = require "iza.fail"
 local host = require "iza.core.host"
+local owner = require "iza.owner"
 local project = require "iza.project"
 
 return {
@@ -12,17 +14,17 @@ return {
   },
   run = function(opts)
     local data = project.data_dir()
-    local lock = data .. "/lock"
-    local pid, unseen = host.owner(lock)
-    if unseen then return nil, unseen end
+    local pid, err = api.server(data)
     if not pid then
-      print("no iza runs on " .. data)
+      if err.code ~= "not_running" then return nil, err end
+      print(err.message)
       return 0
     end
-    local ok, err = host.kill(pid, "TERM")
+    local ok
+    ok, err = host.kill(pid, "TERM")
     if not ok and err.code ~= "ESRCH" then return nil, err end
     local deadline = iza.now() + opts.timeout
-    while host.owner(lock) == pid do
+    while owner.of(data) == pid do
       if iza.now() > deadline then
         return fail("timeout", "process %d still runs; to end it by force: kill -9 %d", pid, pid)
       end
