@@ -16,7 +16,7 @@ LIBEVENT_MIN=2.1.12-stable-8+deb12u1
 BUILD='gcc libc6-dev make liblua5.4-dev lua-cjson-dev libevent-dev libcurl4-openssl-dev libssl-dev
   libedit-dev'
 TEST='libcmocka-dev lua-busted lua-check luarocks lua-filesystem lua-system lua-term curl openssl
-  clang clang-format clang-tidy libclang-rt-dev'
+  clang clang-format clang-tidy libclang-rt-dev python3'
 BENCH='wrk nginx libnginx-mod-http-lua lua5.4'
 
 say() { printf '%s\n' "$*"; }

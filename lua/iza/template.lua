@@ -1,8 +1,6 @@
 --- HTML templates: values are escaped by default, as fits the place where they stand.
 ---
----     {{ expr }}     a Lua expression, escaped: in text and attributes as HTML, a whole URL in
---- href
----                    and the like only if its scheme runs no script, in <script> as JSON
+---     {{ expr }}     a Lua expression, escaped for its place, see below
 ---     {{{ expr }}}   as it is; only for text known to be HTML
 ---     {% if expr %} {% elseif expr %} {% else %} {% end %}
 ---     {% for k, v in pairs(t) %} {% for i = 1, 9 %} {% end %}
@@ -10,11 +8,19 @@
 ---     {% include "part.html" %} or {% include "part.html", {title = "x"} %}
 ---     {% layout "base.html" %} and {% block body %}default{% end %}
 ---
+--- In text and quoted attributes a value is escaped as HTML; a whole URL in href and the like
+--- stands only if its scheme runs no script; in the query of a URL it is percent-encoded. In
+--- <script> a value is JSON where code stands (`var user = {{ user }};`, without quotes), and text
+--- inside a string's quotes. Scripts of a JSON type are treated alike, those of a template type
+--- (text/template ...) as markup.
+---
+--- Where no escaping is safe a value is refused when the template is compiled: unquoted attributes,
+--- on*, style, srcdoc, inside a tag, comments and regular expressions of scripts, scripts of other
+--- types, and where the text around it does not tell what its place is. Messages name the line.
+---
 --- Expressions see the data given to render, and pairs, ipairs, next, select, type, tostring,
---- tonumber, math, string, table, utf8: nothing else. A value that is nil is an error ("{{ x or ''
---- }}"
---- where it may be). Where no escaping is safe (unquoted attributes, on*, style, inside a tag) a
---- value is refused when the template is compiled. Messages name the template's line.
+--- tonumber, math, string, table, utf8: nothing else. A value that is nil is an error; where it may
+--- be, write {{ x or '' }}.
 local compile = require "iza.template_compile"
 local fail = require "iza.fail"
 local html = require "iza.template_html"
@@ -79,12 +85,39 @@ function Runtime:raw(value, expression) self:write(text_of(value, expression)) e
 
 function Runtime:html(value, expression) self:write(escape(text_of(value, expression))) end
 
+-- Neither "-->" nor "--!>" can come of it, nor "<!-->" of nothing.
+function Runtime:comment(value, expression)
+  local text = escape(text_of(value, expression)):gsub("-", "&#45;")
+  self:write(text == "" and " " or text)
+end
+
+-- In markup that a page's script takes up: its own placeholders cannot come of a value.
+function Runtime:markup(value, expression)
+  local text = escape(text_of(value, expression)):gsub("[{}%%$%[%]]", function(c)
+    return ("&#%d;"):format(c:byte())
+  end)
+  self:write(text)
+end
+
 function Runtime:url(value, expression)
   local text = text_of(value, expression)
   self:write(html.safe_url(text) and escape(text) or "about:invalid#refused")
 end
 
 function Runtime:url_part(value, expression) self:write(url.encode(text_of(value, expression))) end
+
+-- Behind the first "/" of a path: no second one may make a host of it.
+function Runtime:url_path(value, expression)
+  self:write(escape((text_of(value, expression):gsub("^[%c /\\]+", ""))))
+end
+
+-- Text inside the quotes of a string, in JavaScript and in JSON.
+function Runtime:script_string(value, expression)
+  local text = text_of(value, expression):gsub("[%c\"'`\\<>&/${}]", function(c)
+    return ("\\u%04x"):format(c:byte())
+  end)
+  self:write((text:gsub("\u{2028}", "\\u2028"):gsub("\u{2029}", "\\u2029")))
+end
 
 -- JSON that stays inside a script, and inside any of its quotes
 local json_escapes = {["<"] = "\\u003c", [">"] = "\\u003e", ["&"] = "\\u0026", ["'"] = "\\u0027",
@@ -95,6 +128,7 @@ function Runtime:json(value, expression)
   local text, err = require("iza.json").encode(value)
   if not text then error("'" .. expression .. "': " .. tostring(err), 2) end
   text = text:gsub("[<>&'`$]", json_escapes):gsub("\u{2028}", json_escapes)
+  if text:sub(1, 1) == "-" then text = " " .. text end -- no "--" with a minus before it
   self:write((text:gsub("\u{2029}", json_escapes)))
 end
 

@@ -107,6 +107,7 @@ tags["for"] = function(c, line, rest)
   if ok then ok, why = check_list(list) end
   if not ok then return bad(c, line, "in for: %s", why) end
   open(c, "for", line)
+  html.loop(c.html)
   emit(c, line, " for " .. names .. joint .. list .. " do ")
   return true
 end
@@ -155,7 +156,7 @@ tags["end"] = function(c, line, rest)
   if not top or rest ~= "" then return bad(c, line, "end without anything to end") end
   local after = c.html
   if top.kind ~= "if" then
-    after = html.repeats(top.start, c.html) and c.html
+    after = html.repeats(top.start, c.html)
   else
     if top.finish then after = html.join(top.finish, after) end
     if not top.has_else then after = after and html.join(top.start, after) end
@@ -178,17 +179,17 @@ end
 -- ---- literal text and values ----
 
 local function take_literal(c, line, text)
-  if text == "" then return end
-  html.read(c.html, text)
+  if text == "" then return true end
+  local ok, err = html.read(c.html, text)
+  if not ok then return bad(c, line, "%s", err.message) end
   emit(c, line, " __rt:write(" .. ("%q"):format(text):gsub("\\\n", "\\n") .. ") ")
+  return true
 end
 
-local function take_value(c, line, text, escaper)
-  if not escaper then
-    local err
-    escaper, err = html.escaper(c.html)
-    if not escaper then return bad(c, line, "%s", err.message) end
-  end
+local function take_value(c, line, text, raw)
+  local escaper, err = "raw", nil
+  if raw then html.unknown(c.html) else escaper, err = html.escaper(c.html) end
+  if not escaper then return bad(c, line, "%s", err.message) end
   local shown = text:match "^%s*(.-)%s*$":sub(1, 60)
   emit(c, line, (" __rt:%s((%s), %s) "):format(escaper, text, ("%q"):format(shown):gsub("\\\n",
     " ")))
@@ -224,7 +225,8 @@ end
 local function take_next(c, source, at)
   local start = source:find("{[{%%#]", at)
   if not start then
-    take_literal(c, c.source_line, source:sub(at))
+    local ok, err = take_literal(c, c.source_line, source:sub(at))
+    if not ok then return nil, err end
     return #source + 1
   end
   local kind = source:sub(start + 1, start + 1)
@@ -241,10 +243,11 @@ local function take_next(c, source, at)
   end
   local left, right = start, finish + #close
   if kind ~= "{" then left, right = trims_line(source, left, right) end
-  take_literal(c, c.source_line, source:sub(at, math.max(left, at) - 1))
-  local text, ok, err = source:sub(from, finish - 1), true, nil
+  local ok, err = take_literal(c, c.source_line, source:sub(at, math.max(left, at) - 1))
+  if not ok then return nil, err end
+  local text = source:sub(from, finish - 1)
   if kind == "{" then
-    ok, err = take_value(c, line, text, raw and "raw" or nil)
+    ok, err = take_value(c, line, text, raw)
   elseif kind == "%" then
     ok, err = take_tag(c, line, text)
   end
@@ -271,6 +274,8 @@ return function(source, name)
   end
   local top = c.stack[#c.stack]
   if top then return bad(c, top.line, "this %s has no end", top.kind) end
+  local where = html.unfinished(c.html)
+  if where then return bad(c, c.source_line, "the template ends inside %s", where) end
   local f, why = load(table.concat(c.code), "=" .. name, "t", {})
   if not f then return fail("template", "%s", why) end
   return f
