@@ -297,12 +297,23 @@ const char *iz_transfer_redirect(iz_transfer *t) {
 
 /* ---- life ---- */
 
-iz_client *iz_client_new(iz_loop *loop, int per_host, int total, iz_err *err) {
+void iz_client_set_limits(iz_client *c, int per_host, int total) {
+  c->per_host = per_host;
+  c->total = total;
+  pump(c);
+}
+
+void iz_client_get_limits(const iz_client *c, int *per_host, int *total) {
+  *per_host = c->per_host;
+  *total = c->total;
+}
+
+iz_client *iz_client_new(iz_loop *loop, iz_err *err) {
   iz_client *c = iz_calloc(1, sizeof *c);
   if (!c) return iz_fail_oom(err), NULL;
   c->loop = loop;
-  c->total = total > 0 ? total : IZ_CLIENT_TOTAL;
-  c->per_host = per_host > 0 ? per_host : IZ_CLIENT_PER_HOST;
+  c->total = IZ_CLIENT_TOTAL;
+  c->per_host = IZ_CLIENT_PER_HOST;
   TAILQ_INIT(&c->queue);
   TAILQ_INIT(&c->running);
   TAILQ_INIT(&c->finished);

@@ -29,15 +29,19 @@ typedef struct iz_client iz_client;
 typedef struct iz_transfer iz_transfer;
 
 enum {
-  IZ_CLIENT_PER_HOST = 1024, /* connections to one scheme://host:port at a time */
-  IZ_CLIENT_TOTAL = 4096,    /* connections at a time, and idle ones kept */
+  IZ_CLIENT_PER_HOST = 1024, /* connections to one scheme://host:port at a time, unless changed */
+  IZ_CLIENT_TOTAL = 4096,    /* connections at a time, unless changed; idle ones kept */
   IZ_CLIENT_IDLE_S = 60,     /* after so long without a request everything kept is dropped */
   IZ_HEADERS_MAX = 256,      /* fields in an answer's head */
   IZ_HEAD_BYTES_MAX = 256 * 1024,
 };
 
-/* Loads libcurl. The limits are the two above unless positive numbers are given. */
-iz_client *iz_client_new(iz_loop *loop, int per_host, int total, iz_err *err);
+/* Loads libcurl. */
+iz_client *iz_client_new(iz_loop *loop, iz_err *err);
+/* How many connections (at least 1) to one host and in all may run at a time. What runs already
+ * goes on. */
+void iz_client_set_limits(iz_client *c, int per_host, int total);
+void iz_client_get_limits(const iz_client *c, int *per_host, int *total);
 /* Every transfer must be closed. */
 void iz_client_free(iz_client *c);
 
@@ -61,6 +65,8 @@ typedef struct iz_request {
   int64_t first_byte;  /* from the last byte sent until the first byte of the answer */
   int64_t stall;       /* without a byte of the body, while not paused */
   int64_t total;       /* everything, waiting for a free connection included */
+  int64_t total_name;  /* the total limit as its message names it, when earlier tries used some up;
+                          0 = total */
   uint64_t max_size;   /* bytes of body, decoded; 0 = no limit */
   size_t window;       /* 0: the whole body is collected */
   const char *proxy;   /* NULL: from the environment; "": none */

@@ -56,7 +56,7 @@ static iz_client *get_client(lua_State *L, iz_err *err) {
   }
   iz_client **c = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  if (!*c) *c = iz_client_new(iz_lua_loop(L), 0, 0, err);
+  if (!*c) *c = iz_client_new(iz_lua_loop(L), err);
   return *c;
 }
 
@@ -185,6 +185,7 @@ static void read_request(lua_State *L, iz_request *rq) {
   rq->first_byte = limit_field(L, "first_byte");
   rq->stall = limit_field(L, "stall");
   rq->total = limit_field(L, "total");
+  rq->total_name = limit_field(L, "limit");
   rq->max_size = (uint64_t)integer_field(L, "max_size", 0);
   rq->window = (size_t)integer_field(L, "window", 0);
   read_fields(L, rq);
@@ -398,11 +399,33 @@ static int l_size(lua_State *L) {
   return 1;
 }
 
+static int limit(lua_State *L, int arg, int other) {
+  lua_Integer n = luaL_optinteger(L, arg, other);
+  luaL_argcheck(L, n >= 1 && n <= 65535, arg, "connections, from 1 to 65535");
+  return (int)n;
+}
+
+/* limits(per_host or nil, total or nil) -> per_host, total. Nil leaves as it is. */
+static int l_limits(lua_State *L) {
+  int per_host, total;
+  iz_err err;
+  iz_client *c = get_client(L, &err);
+  if (!c) return iz_push_error(L, &err);
+  iz_client_get_limits(c, &per_host, &total);
+  per_host = limit(L, 1, per_host);
+  total = limit(L, 2, total);
+  iz_client_set_limits(c, per_host, total);
+  lua_pushinteger(L, per_host);
+  lua_pushinteger(L, total);
+  return 2;
+}
+
 int iz_open_http_client(lua_State *L) {
   static const luaL_Reg methods[] = {{"head", l_head},         {"read", l_read},   {"all", l_all},
                                      {"redirect", l_redirect}, {"event", l_event}, {"send", l_send},
                                      {"finish", l_finish},     {"close", l_close}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"start", l_start}, {"size", l_size}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"start", l_start}, {"size", l_size}, {"limits", l_limits}, {NULL, NULL}};
   if (luaL_newmetatable(L, TRANSFER)) {
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");

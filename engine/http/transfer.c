@@ -45,7 +45,7 @@ static int64_t earliest(const iz_transfer *t, const char **name, int64_t *length
   if (t->phase == IZ_BODY && !t->recv_paused) span = t->stall, what = "stall";
   if (span > 0) at = from + span, *name = what, *length = span;
   if (t->total > 0 && (!at || t->began + t->total < at))
-    at = t->began + t->total, *name = "total", *length = t->total;
+    at = t->began + t->total, *name = "total", *length = t->total_name;
   return at;
 }
 
@@ -526,6 +526,7 @@ static void copy_limits(iz_transfer *t, const iz_request *rq) {
   t->first_byte = rq->first_byte;
   t->stall = rq->stall;
   t->total = rq->total;
+  t->total_name = rq->total_name ? rq->total_name : rq->total;
   t->window = rq->window;
   t->max_size = rq->max_size;
   t->repeatable = rq->repeatable && !rq->push;

@@ -55,7 +55,7 @@ struct iz_transfer {
   char detail[CURL_ERROR_SIZE];
   /* limits */
   struct event alarm;
-  int64_t connect, first_byte, stall, total;
+  int64_t connect, first_byte, stall, total, total_name;
   int64_t began, opened, last; /* real time: queued, left the queue, last progress */
   int64_t alarm_at;            /* 0 = not set */
   /* the request */

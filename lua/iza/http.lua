@@ -1,7 +1,7 @@
 --- HTTP: requests (iza.http.client) and serving (iza.http.server), each loaded on first use.
 local client_names = {
   get = true, post = true, put = true, patch = true, delete = true, head = true, request = true,
-  stream = true,
+  stream = true, limits = true,
 }
 
 return setmetatable({}, {

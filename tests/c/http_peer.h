@@ -135,6 +135,13 @@ static inline bool answer(visit *v, const char *path, const char *request, size_
     char body[4096];
     size_t n = output_of("head -c 100000 /dev/zero | tr '\\0' a | gzip -c", body, sizeof body);
     reply(fd, "Content-Encoding: gzip\r\n", body, n);
+  } else if (!strcmp(path, "/brotli")) { /* 100,000 times 'a', as /gzip */
+    static const char body[] = "\x5b\x9f\x86\x81\x5f\x22\x2c\x1e\x0b\x04\xb2\xfc\x02";
+    reply(fd, "Content-Encoding: br\r\n", body, sizeof body); /* its last byte is a zero */
+  } else if (!strcmp(path, "/zstd")) {
+    static const char body[] =
+        "\x28\xb5\x2f\xfd\x04\x68\x4d\x00\x00\x08\x61\x01\x00\x9c\x86\x39\x10\x02\x2f\x4e\xfe\xfd";
+    reply(fd, "Content-Encoding: zstd\r\n", body, sizeof body - 1);
   } else if (!strcmp(path, "/garbage")) {
     says(fd, "SSH-2.0-nothing\r\n\r\n");
     return false;

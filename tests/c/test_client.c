@@ -105,7 +105,7 @@ static void assert_pattern(const iz_buf *b, size_t n) {
 static int setup(void **state) {
   (void)state;
   loop = iz_loop_new(NULL);
-  client = iz_client_new(loop, 0, 0, NULL);
+  client = iz_client_new(loop, NULL);
   return loop && client ? 0 : -1;
 }
 
@@ -339,16 +339,19 @@ static void test_redirect_is_resolved_not_followed(void **state) {
 
 static void test_size_limit_counts_decoded_bytes(void **state) {
   (void)state;
-  seen whole = {0}, cut = {0};
-  get(&whole, at("/gzip"));
-  assert_int_equal(whole.body.len, 100000);
-  assert_int_equal(whole.body.data[99999], 'a');
-  forget(&whole);
-  iz_request rq = request(&cut, at("/gzip"));
-  rq.max_size = 50000;
-  fetch(&cut, &rq);
-  assert_string_equal(cut.err.code, "too_large");
-  forget(&cut);
+  static const char *const paths[] = {"/gzip", "/brotli", "/zstd"};
+  for (int i = 0; i < 3; i++) {
+    seen whole = {0}, cut = {0};
+    get(&whole, at(paths[i]));
+    assert_int_equal(whole.body.len, 100000);
+    for (size_t k = 0; k < 100000; k++) assert_int_equal(whole.body.data[k], 'a');
+    forget(&whole);
+    iz_request rq = request(&cut, at(paths[i]));
+    rq.max_size = 50000;
+    fetch(&cut, &rq);
+    assert_string_equal(cut.err.code, "too_large");
+    forget(&cut);
+  }
 }
 
 static void test_window_holds_the_sender_back(void **state) {
@@ -485,7 +488,8 @@ static void test_limits_hold_under_virtual_time(void **state) {
 static void test_connections_per_host_are_limited(void **state) {
   (void)state;
   iz_client_free(client);
-  client = iz_client_new(loop, 2, 0, NULL);
+  client = iz_client_new(loop, NULL);
+  iz_client_set_limits(client, 2, IZ_CLIENT_TOTAL);
   atomic_store(&server.most_open, 0);
   seen s[7] = {0};
   for (int i = 0; i < 7; i++) {
@@ -504,7 +508,8 @@ static void test_connections_per_host_are_limited(void **state) {
 static void test_total_limit_lets_hosts_take_turns(void **state) {
   (void)state;
   iz_client_free(client);
-  client = iz_client_new(loop, 0, 1, NULL);
+  client = iz_client_new(loop, NULL);
+  iz_client_set_limits(client, IZ_CLIENT_PER_HOST, 1);
   seen s[6] = {0};
   char other[64];
   snprintf(other, sizeof other, "http://localhost:%d/slow", server.port);

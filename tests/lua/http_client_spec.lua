@@ -36,6 +36,10 @@ local routes = {
     return {status = 429, headers = {["Retry-After"] = "3600"}}
   end),
   ["GET /slow"] = function() iza.sleep(60) return "late" end,
+  ["GET /late-move"] = function()
+    iza.sleep(0.05)
+    return {status = 302, headers = {Location = "/slow"}}
+  end,
   ["GET /lines"] = function()
     return {stream = function(w)
       for _, piece in ipairs {"one\ntw", "o\r\n", "\n", "three\nfour", " five"} do
@@ -274,10 +278,35 @@ describe("iza.http requests", function()
     local none, err = http.get(base .. "/slow", {timeout = 0.05})
     assert.is_nil(none)
     assert.equal("timeout", err.code)
-    assert.matches("total limit", err.message)
+    assert.matches("total limit of 0.05 s", err.message)
+    none, err = http.get(base .. "/late-move", {timeout = 0.2})
+    assert.is_nil(none)
+    assert.matches("total limit of 0.2 s", err.message) -- not what the first hop left of it
     none, err = http.get(base .. "/slow", {timeouts = {first_byte = "50ms"}})
     assert.is_nil(none)
     assert.matches("first_byte limit", err.message)
+  end)
+
+  it("runs as many requests at a time as its limits say", function()
+    local now, most = 0, 0
+    local s = assert(http.serve{routes = {["GET /"] = function()
+      now = now + 1
+      most = math.max(most, now)
+      iza.sleep(0.01)
+      now = now - 1
+      return "ok"
+    end}})
+    local before = http.limits()
+    assert.same({per_host = 1024, total = 4096}, before)
+    assert.same({per_host = 2, total = 4096}, http.limits{per_host = 2})
+    local calls = {}
+    for i = 1, 8 do calls[i] = function() assert(http.get(s.url)) end end
+    iza.all(calls)
+    http.limits(before)
+    assert.equal(2, most)
+    s:stop()
+    assert.matches("unknown limit 'host'", failing(http.limits, {host = 1}))
+    assert.matches("per_host must be an integer", failing(http.limits, {per_host = 0}))
   end)
 
   it("caps the size of an answer", function()

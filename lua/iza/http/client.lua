@@ -8,7 +8,7 @@
 --- Without options: 10 s to connect, 60 s to the first byte, 60 s without a byte, no limit in all;
 --- 64 MB of body; up to 10 redirects; two more tries where that is safe (iza.http.retry); TLS
 --- certificates verified; proxies from http_proxy, https_proxy, all_proxy and no_proxy. At most
---- 1,024 connections to one host and 4,096 in all run at a time, the rest wait.
+--- 1,024 connections to one host and 4,096 in all run at a time (iza.http.limits), the rest wait.
 ---
 --- A redirect to another origin keeps only the headers that cannot hold a secret, and neither aws,
 --- socket nor insecure.
@@ -327,6 +327,25 @@ local function perform(method, address, opts, window)
 end
 
 -- ---- the surface ----
+
+--- Sets how many connections of this program run at a time; requests beyond them wait for their
+--- turn. What is not given stays. Returns the limits there are now.
+--- Example: `iza.http.limits{per_host = 8, total = 64}`
+---@param opts? {per_host: integer?, total: integer?} 1,024 and 4,096 at the start
+---@return {per_host: integer, total: integer}? limits
+---@return table? err when libcurl cannot be loaded
+function client.limits(opts)
+  for name, value in pairs(opts or {}) do
+    if name ~= "per_host" and name ~= "total" then
+      misuse("iza.http.limits: unknown limit '%s'; there are per_host and total", tostring(name))
+    elseif math.type(value) ~= "integer" or value < 1 or value > 65535 then
+      misuse("iza.http.limits: %s must be an integer from 1 to 65535", name)
+    end
+  end
+  local per_host, total = core.limits(opts and opts.per_host, opts and opts.total)
+  if not per_host then return nil, total end
+  return {per_host = per_host, total = total}
+end
 
 --- Asks for a URL with any method and waits for the whole answer. Without `method` it is GET, or
 --- POST when there is a body.
