@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "pending.h"
 #include "transfer.h"
 
 #include <event2/event.h>
@@ -199,7 +200,6 @@ void iz_transfer_end(iz_transfer *t) {
   }
   t->phase = IZ_OVER;
   iz_transfer_clear(t);
-  iz_loop_busy(c->loop, -1);
   iz_transfer_mark(t);
 }
 
@@ -231,7 +231,6 @@ iz_transfer *iz_transfer_start(iz_client *c, const iz_request *rq, iz_err *err) 
     free_transfer(t);
     return NULL;
   }
-  iz_loop_busy(c->loop, 1);
   enqueue(c, t);
   pump(c);
   return t;
@@ -328,11 +327,13 @@ iz_client *iz_client_new(iz_loop *loop, iz_err *err) {
     iz_free(c);
     return NULL;
   }
+  iz_pending_add_client(c);
   return c;
 }
 
 void iz_client_free(iz_client *c) {
   if (!c) return;
+  iz_pending_remove_client(c);
   iz_timer_stop(c->loop, &c->idle);
   drop_kept(c);
   iz_free(c);

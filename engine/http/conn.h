@@ -7,6 +7,7 @@
 #include "http/tls.h"
 
 #include <event2/event_struct.h>
+#include <sys/queue.h>
 
 enum {
   IZ_HTTP_READ_SIZE = 64 * 1024, /* one recv */
@@ -25,6 +26,8 @@ typedef enum conn_state {
 typedef struct iz_http_addr {
   uint8_t bytes[16]; /* IPv4 in the first four */
   uint8_t family;    /* AF_INET, AF_INET6, AF_UNIX */
+  bool own;          /* a unix peer that is this process */
+  uint16_t port;     /* 0 for a unix peer */
   uint32_t uid;      /* of a unix peer */
 } iz_http_addr;
 
@@ -56,6 +59,7 @@ struct iz_http_conn {
 typedef struct iz_http_limiter iz_http_limiter;
 
 struct iz_http_server {
+  LIST_ENTRY(iz_http_server) all; /* pending.c's */
   iz_loop *loop;
   iz_http_options o;
   int fd;

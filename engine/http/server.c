@@ -1,6 +1,7 @@
 /* server.c -- listening, accepting, draining: see server.h. */
 #include "conditional.h"
 #include "conn.h"
+#include "pending.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -87,14 +88,17 @@ static void read_addr(int fd, const struct sockaddr_storage *from, iz_http_addr 
   a->family = (uint8_t)from->ss_family;
   if (from->ss_family == AF_INET) {
     memcpy(a->bytes, &((const struct sockaddr_in *)from)->sin_addr, 4);
+    a->port = ntohs(((const struct sockaddr_in *)from)->sin_port);
   } else if (from->ss_family == AF_INET6) {
     memcpy(a->bytes, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+    a->port = ntohs(((const struct sockaddr_in6 *)from)->sin6_port);
   } else {
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t size = sizeof peer;
     getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
     a->family = AF_UNIX;
     a->uid = peer.uid;
+    a->own = peer.pid == getpid();
   }
 }
 
@@ -253,6 +257,7 @@ iz_http_server *iz_http_listen(iz_loop *loop, const iz_http_options *o, iz_err *
     return NULL;
   }
   s->listening = true;
+  iz_pending_add_server(s);
   iz_loop_ref(loop);
   return s;
 }
@@ -334,6 +339,7 @@ static void abandon(iz_http_server *s) {
 
 void iz_http_server_free(iz_http_server *s) {
   if (!s) return;
+  if (s->listening) iz_pending_remove_server(s);
   if (s->listening && !s->over) abandon(s);
   iz_loop_undefer(s->loop, &s->log_flush);
   if (s->log.len) iz_http_access_flush(&s->log_flush);

@@ -103,8 +103,9 @@ static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockad
 /* Before each sending of the request: a second one means that a kept connection was dead. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port) {
-  (void)ip, (void)local_ip, (void)port, (void)local_port;
+  (void)ip, (void)local_ip, (void)port;
   iz_transfer *t = arg;
+  t->local_port = local_port;
   iz_transfer_resolved(t, false);
   if (++t->attempts > 1 && !t->repeatable) {
     doom(t, "aborted",

@@ -24,6 +24,7 @@ enum iz_phase {
 enum { IZ_HOST_BUCKETS = 256, IZ_SPARE_MAX = 1024 };
 
 struct iz_client {
+  LIST_ENTRY(iz_client) all; /* pending.c's */
   iz_loop *loop;
   iz_multi multi;
   int per_host, total, active;
@@ -60,6 +61,7 @@ struct iz_transfer {
   int64_t alarm_at;            /* 0 = not set */
   /* the request */
   uint32_t attempts;
+  int local_port; /* of its connection; not above 0 on a unix socket */
   bool repeatable;
   bool push, push_over, send_paused;
   int64_t push_left; /* -1 = unknown */

@@ -31,6 +31,7 @@ struct iz_loop {
   int64_t tick_due;  /* what `tick` is set to; 0 = not set */
   int refs;
   int busy;
+  bool (*is_pending)(iz_loop *);
   bool stopped;
   void (*before_wait)(void *);
   void *before_wait_ctx;
@@ -234,7 +235,8 @@ static bool runnable(iz_loop *loop) {
 
 /* Virtual time: nothing to run and nothing coming back, so the next timer is due now. */
 static bool jump(iz_loop *loop) {
-  if (!iz_clock_is_virtual() || loop->busy || !loop->heap_len) return false;
+  if (loop->busy || !loop->heap_len) return false;
+  if (loop->is_pending && loop->is_pending(loop)) return false;
   int64_t ns = loop->heap[0]->due - iz_now();
   if (ns > 0) iz_clock_advance(ns);
   return true;
@@ -251,8 +253,9 @@ void iz_loop_turn(iz_loop *loop, bool wait) {
     event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
     idle =
         !runnable(loop) && loop->refs > 0 && !jump(loop); /* the events may have woken somebody */
+  } else if (idle) {
+    set_tick(loop);
   }
-  if (idle) set_tick(loop);
   event_base_loop(loop->base, idle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
@@ -278,6 +281,9 @@ int iz_loop_refs(const iz_loop *loop) {
 }
 void iz_loop_busy(iz_loop *loop, int delta) {
   loop->busy += delta;
+}
+void iz_loop_ask_pending(iz_loop *loop, bool (*is_pending)(iz_loop *)) {
+  loop->is_pending = is_pending;
 }
 struct event_base *iz_loop_base(iz_loop *loop) {
   return loop->base;

@@ -2,7 +2,8 @@
  *
  * A turn of the loop: run what was deferred, fire due timers, wait for file descriptors (libevent).
  * All functions are for the loop's thread, except iz_loop_post. Time comes from base/clock.h; under
- * virtual time the loop jumps to the next timer as soon as nothing is runnable and `busy` is 0.
+ * virtual time the loop jumps to the next timer as soon as nothing is runnable or
+ * pending.
  *
  * Life: iz_loop_run returns when no reference is left (tasks and servers hold one each) or after
  * iz_loop_stop. Timers and descriptors alone do not keep a loop running.
@@ -35,9 +36,11 @@ void iz_loop_ref(iz_loop *loop);
 void iz_loop_unref(iz_loop *loop);
 /* How many there are. */
 int iz_loop_refs(const iz_loop *loop);
-/* Counts work outside the loop that will come back (pool jobs, children, requests in flight);
- * virtual time stands still while there is any. */
+/* Counts work outside the loop that will come back (pool jobs, children); virtual time stands still
+ * while there is any. */
 void iz_loop_busy(iz_loop *loop, int delta);
+/* Asked before virtual time passes: is anything else on its way? One a loop (HTTP). */
+void iz_loop_ask_pending(iz_loop *loop, bool (*is_pending)(iz_loop *loop));
 
 /* ---- deferred calls: run on the next turn, in order ---- */
 
