@@ -10,9 +10,10 @@
 ---     }
 ---     local opts = cli:parse_or_exit(arg)   --> {file = "leads.csv", limit = 4}
 ---
---- A declaration that starts with "-" is an option: a flag without a placeholder, a value with one.
---- Else it is a positional argument, required unless `required = false` or it has a default;
---- "name..." takes all the rest. The result's field is the long name with "_" for "-", or `key`.
+--- A declaration that starts with "-" is an option: a flag without a placeholder (a word in
+--- capitals), a value with one. Else it is a positional argument, required unless
+--- `required = false` or it has a default; "name..." takes all the rest. The result's field is the
+--- long name with "_" for "-", or `key`.
 --- Understood are --name value, --name=value, --no-flag, -abc, -ofile, and "--" before what only
 --- looks like an option.
 local duration = require "iza.duration"
@@ -136,11 +137,19 @@ end
 
 local function declare_option(d)
   local o = {names = {}}
-  for name in d[1]:gmatch "%-%-?[%w-]+" do
+  local names, placeholder = d[1]:match "^(.-) +([^%s-]%S*)$"
+  if placeholder and not placeholder:find "^%u[%u%d_:]*$" then
+    misuse("%s: a placeholder is one word in capitals, as in \"--out FILE\", not '%s'", d[1],
+      placeholder)
+  end
+  o.placeholder = placeholder
+  for name in ((names or d[1]) .. ","):gmatch " ?([^,]*)," do
+    if not name:find "^%-%w$" and not name:find "^%-%-%w[%w-]*$" then
+      misuse("%s: '%s' is not an option's name, as in \"-o, --out FILE\"", d[1], name)
+    end
     o.names[#o.names + 1] = name
     if name:sub(1, 2) == "--" then o.long = name end
   end
-  o.placeholder = d[1]:match "[%w%]] +(%u[%u%d_:]*)$"
   o.flag = o.placeholder == nil
   o.label = o.long or o.names[1]
   o.key = d.key or o.label:gsub("^%-+", ""):gsub("-", "_")

@@ -186,5 +186,16 @@ describe("iza.args", function()
       assert.has_error(function() args.new {name = "x", d} end)
     end
     assert.has_error(function() args.new {name = "x", {"--a"}, {"-b, --a"}} end)
+    for _, form in ipairs {"--out <file>", "--out [FILE]", "--out file", "--out File",
+      "--out=FILE", "--out FILE NAME", "-o --out FILE", "--out, FILE", "-out", "-o, FILE --out",
+      "--", "-", "--out "} do
+      local ok, err = pcall(args.new, {name = "x", {form}})
+      assert.is_false(ok, form)
+      assert.truthy(tostring(err):find("args_spec.lua:%d+: " .. form:gsub("%p", "%%%0")), err)
+    end
+    for _, form in ipairs {"-o, --out FILE", "-o,--out FILE", "-o FILE", "--out KEY:VALUE"} do
+      assert.equal("x", select(2, next((args.new {name = "x", {form}}:parse {"-ox"})
+        or args.new {name = "x", {form}}:parse {"--out=x"})))
+    end
   end)
 end)
