@@ -126,7 +126,12 @@ local known_fields = {type = true, choices = true, min = true, max = true, many 
 local function check_declaration(d)
   for field in pairs(d) do
     if field ~= 1 and not known_fields[field] then
-      misuse("%s: no field '%s' in a declaration", tostring(d[1]), tostring(field))
+      local names = {}
+      for name in pairs(known_fields) do names[#names + 1] = name end
+      table.sort(names)
+      local near = help.nearest(tostring(field), names)
+      misuse("%s: no field '%s' in a declaration%s; there are: %s", tostring(d[1]), tostring(field),
+        near and "; did you mean '" .. near .. "'?" or "", table.concat(names, ", "))
     end
   end
   if not readers[d.type] then misuse("%s: no type '%s'", d[1], tostring(d.type)) end
@@ -166,6 +171,10 @@ local function declare_positional(d)
 end
 
 local function declare(spec, d)
+  if type(d) ~= "table" or type(d[1]) ~= "string" then
+    misuse("iza.args: an argument is declared by a table such as {\"file\"} or {\"--limit N\"}, "
+      .. "not by %s", type(d) == "string" and ("%q"):format(d) or "a " .. type(d))
+  end
   d.type = d.type or (d.choices and "enum" or "string")
   check_declaration(d)
   local is_option = d[1]:sub(1, 1) == "-"

@@ -3,6 +3,7 @@
 --- safe to open in a spreadsheet.
 local core = require "iza.core.csv"
 local misuse = require "iza.misuse"
+local options = require "iza.options"
 
 local csv = {}
 
@@ -80,11 +81,23 @@ local function positions(types, names)
   return by
 end
 
+local read_fields = {header = "boolean|table", types = "table", decimal = "string",
+  delimiter = "string", encoding = "string", on_error = "function", max_field = "size",
+  max_row = "size", max_fields = "integer"}
+local write_fields = {columns = "table", delimiter = "string", crlf = "boolean",
+  formulas = "boolean"}
+local kinds = {string = true, number = true, integer = true, date = true, boolean = true}
+
 local function check_options(opts)
-  opts = opts or {}
-  if type(opts) ~= "table" then misuse("options: a table expected, got %s", type(opts)) end
+  opts = options.check("iza.csv", "CsvReadOptions", opts, read_fields)
+  for key, kind in pairs(opts.types or {}) do
+    if not kinds[kind] then
+      misuse("iza.csv: types: the type of %s must be string, number, integer, date or boolean, "
+        .. "not %s", tostring(key), tostring(kind))
+    end
+  end
   local decimal = opts.decimal or "."
-  if decimal ~= "." and decimal ~= "," then misuse "option decimal: \".\" or \",\" expected" end
+  if decimal ~= "." and decimal ~= "," then misuse "iza.csv: decimal must be \".\" or \",\"" end
   return opts, decimal
 end
 
@@ -233,7 +246,7 @@ end
 ---@return iza.CsvWriter? writer
 ---@return table? err
 function csv.writer(target, opts)
-  local o = check_options(opts)
+  local o = options.check("iza.csv", "CsvWriteOptions", opts, write_fields)
   local sink = target
   if target ~= nil and type(target) ~= "string" and type(target) ~= "function" then
     local ok, write = pcall(function() return target.write end)
@@ -261,7 +274,7 @@ end
 ---@param opts? iza.CsvWriteOptions
 ---@return string text
 function csv.encode(rows, opts)
-  local o = check_options(opts)
+  local o = options.check("iza.csv", "CsvWriteOptions", opts, write_fields)
   if not o.columns and rows[1] and rows[1][1] == nil and next(rows[1]) ~= nil then
     local seen, names = {}, {}
     for _, row in ipairs(rows) do

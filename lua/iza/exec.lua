@@ -5,6 +5,7 @@
 local core = require "iza.core.exec"
 local fail = require "iza.fail"
 local misuse = require "iza.misuse"
+local options = require "iza.options"
 
 ---@class iza.ExecOptions
 ---@field [integer] string|number the program (looked up in PATH), its arguments
@@ -28,10 +29,9 @@ local misuse = require "iza.misuse"
 ---@class iza.Process
 local Process = core.methods
 
-local known = {
-  cwd = true, env = true, stdin = true, stdout = true, stderr = true, timeout = true,
-  max_output = true, stream = true, check = true,
-}
+local fields = {cwd = "string", env = "table", stdin = "string|boolean", stdout = "string",
+  stderr = "string", timeout = "duration", max_output = "size", stream = "boolean",
+  check = "boolean"}
 
 local function argv_of(opts)
   local argv = {}
@@ -39,11 +39,11 @@ local function argv_of(opts)
     local arg = opts[i]
     argv[i] = type(arg) == "number" and tostring(arg) or arg
   end
-  for key in pairs(opts) do
-    if type(key) == "string" and not known[key] then
-      misuse("exec: there is no option '%s'", key)
-    end
+  local named = {}
+  for key, value in pairs(opts) do
+    if type(key) == "string" then named[key] = value end
   end
+  options.check("iza.exec", "ExecOptions", named, fields)
   return argv
 end
 

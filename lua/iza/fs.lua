@@ -2,8 +2,17 @@
 --- threads. Failures are nil and an error whose code is an errno name ("ENOENT") and whose message
 --- names the path. What is written appears at once or not at all.
 local core = require "iza.core.fs"
+local options = require "iza.options"
 
 local fs = {}
+
+local fields = {read = {max = "size"}, write = {append = "boolean"},
+  list = {recursive = "boolean", glob = "string"}, remove = {recursive = "boolean"},
+  watch = {recursive = "boolean", quiet = "duration"}}
+
+local function check(name, opts)
+  return options.check("iza.fs." .. name, "fs." .. name, opts, fields[name])
+end
 
 ---@class iza.FsInfo
 ---@field type "file"|"folder"|"link"|"other"
@@ -21,7 +30,9 @@ local fs = {}
 ---@param opts? {max: number|string} most bytes, default "1GB"; more is code "too_large"
 ---@return string? data
 ---@return iza.Error? err
-function fs.read(path, opts) return core.read(path, opts and opts.max or "1GB") end
+function fs.read(path, opts)
+  return core.read(path, opts and check("read", opts).max or "1GB")
+end
 
 --- Writes a whole file: readers see the old one or the new one, also after a crash. Mode and owner
 --- are kept. With append, adds to its end instead.
@@ -32,7 +43,7 @@ function fs.read(path, opts) return core.read(path, opts and opts.max or "1GB") 
 ---@return true|nil ok
 ---@return iza.Error? err
 function fs.write(path, data, opts)
-  return core.write(path, data, opts and opts.append or false)
+  return core.write(path, data, opts and check("write", opts).append or false)
 end
 
 --- Opens a file to read or write it in pieces. "w" writes aside: the file appears when it is
@@ -52,8 +63,9 @@ function fs.open(path, mode) return core.open(path, mode or "r") end
 ---@return iza.FsEntry[]? entries
 ---@return iza.Error? err
 function fs.list(path, opts)
-  local glob = opts and opts.glob
-  local recursive = opts and opts.recursive or glob and glob:find("/", 1, true)
+  opts = check("list", opts)
+  local glob = opts.glob
+  local recursive = opts.recursive or glob and glob:find("/", 1, true)
   return core.list(path, recursive and true or false, glob)
 end
 
@@ -89,7 +101,9 @@ function fs.mkdir(path) return core.mkdir(path) end
 ---@param opts? {recursive: boolean}
 ---@return true|nil ok
 ---@return iza.Error? err
-function fs.remove(path, opts) return core.remove(path, opts and opts.recursive or false) end
+function fs.remove(path, opts)
+  return core.remove(path, check("remove", opts).recursive or false)
+end
 
 --- Renames within a file system; a file in the way is replaced.
 --- Example: `iza.fs.rename("a.txt", "b.txt")`
@@ -127,7 +141,8 @@ function fs.tempdir() return core.tempdir() end
 ---@return iza.Watch? watch
 ---@return iza.Error? err code "limit": the system's limit of watched folders is reached
 function fs.watch(path, opts)
-  return core.watch(path, opts and opts.recursive or false, opts and opts.quiet)
+  opts = check("watch", opts)
+  return core.watch(path, opts.recursive or false, opts.quiet)
 end
 
 ---@class iza.File

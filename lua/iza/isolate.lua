@@ -12,6 +12,7 @@ local capability = require "iza.capability"
 local code = require "iza.code"
 local core = require "iza.core.isolate"
 local fail = require "iza.fail"
+local options = require "iza.options"
 local task = require "iza.core.task"
 local misuse = require "iza.misuse"
 
@@ -29,13 +30,13 @@ local function resolve(path)
 end
 
 -- Options of a request that would reach past its host: the machine's files, sockets, trust.
-local function check_request(options)
+local function check_request(request)
   for _, name in ipairs{"socket", "proxy", "insecure", "ca"} do
-    if options[name] ~= nil then
+    if request[name] ~= nil then
       return fail("denied", "the request option '%s' is not available in an isolate", name)
     end
   end
-  for _, part in ipairs(type(options.multipart) == "table" and options.multipart or {}) do
+  for _, part in ipairs(type(request.multipart) == "table" and request.multipart or {}) do
     if type(part) == "table" and part.file then
       return fail("denied", "a file cannot be sent from an isolate; give its bytes as body")
     end
@@ -47,14 +48,14 @@ local function no_save()
   return fail("denied", "an isolate cannot save to a file; read the chunks")
 end
 
-local function call_http(allowed, path, target, options)
-  if type(target) == "table" then options = target end
-  options = options or {}
-  local ok, err = check_request(options)
+local function call_http(allowed, path, target, request)
+  if type(target) == "table" then request = target end
+  request = request or {}
+  local ok, err = check_request(request)
   if not ok then return nil, err end
-  options.allow = function(url) return allowed:allows(path, url) end -- also where redirects lead
+  request.allow = function(url) return allowed:allows(path, url) end -- also where redirects lead
   local response
-  response, err = resolve(path)(target, options)
+  response, err = resolve(path)(target, request)
   if type(response) == "table" then response.save = no_save end
   return response, err
 end
@@ -95,11 +96,15 @@ local function make_state(self)
   return {state = state, program = program}
 end
 
-local function take_snapshot(options)
-  if options.source then
-    return code.snapshot_of(options.source, options.name or "=isolate", options.dirs)
+local fields = {file = "string", source = "string", name = "string", dirs = "table",
+  capabilities = "table", root = "string", limits = "table", untrusted = "boolean"}
+local limit_fields = {memory = "size", cpu = "duration", time = "duration"}
+
+local function take_snapshot(given)
+  if given.source then
+    return code.snapshot_of(given.source, given.name or "=isolate", given.dirs)
   end
-  return code.snapshot(options.file or misuse "isolate needs file or source", options.dirs)
+  return code.snapshot(given.file or misuse "isolate needs file or source", given.dirs)
 end
 
 --- Makes an isolate from a file or from source text.
@@ -114,17 +119,18 @@ end
 ---@field root? string what relative folders in capabilities start from
 ---@field limits? {memory?: integer|string, cpu?: number|string, time?: number|string}
 ---@field untrusted? boolean a model or a stranger wrote it: each call gets a state of its own
----@param options iza.IsolateOptions
+---@param given iza.IsolateOptions
 ---@return iza.Isolate?
 ---@return iza.Error? err code "not_found" or "syntax"
-local function new(_, options)
-  local snapshot, err = take_snapshot(options)
+local function new(_, given)
+  options.check("iza.isolate", "IsolateOptions", given, fields)
+  local limits = options.check("iza.isolate: limits", "IsolateOptions", given.limits, limit_fields)
+  local snapshot, err = take_snapshot(given)
   if not snapshot then return nil, err end
-  local limits = options.limits or {}
   local self = setmetatable({snapshot = snapshot, hash = snapshot.hash, limits = limits,
-    once = limits.memory ~= nil or options.untrusted == true, calls = {},
+    once = limits.memory ~= nil or given.untrusted == true, calls = {},
     time = limits.time and task.seconds(limits.time),
-    bridge = make_bridge(capability.set(options.capabilities or {}, options.root))}, Isolate)
+    bridge = make_bridge(capability.set(given.capabilities or {}, given.root))}, Isolate)
   self.ready, err = make_state(self)
   if not self.ready then return nil, err end
   return self

@@ -4,8 +4,20 @@
 
 local channels = require "iza.core.channel"
 local core = require "iza.core.task"
+local misuse = require "iza.misuse"
 
 local M = {}
+
+local function check_functions(name, functions)
+  if type(functions) ~= "table" then
+    misuse("iza.%s takes a list of functions, got %s", name, type(functions))
+  end
+  for i = 1, #functions do
+    if type(functions[i]) ~= "function" then
+      misuse("iza.%s takes a list of functions, its value %d is a %s", name, i, type(functions[i]))
+    end
+  end
+end
 
 --- Runs every function in a task of its own and returns their first results, in order.
 --- When one fails, the others are cancelled and its error is raised.
@@ -13,6 +25,7 @@ local M = {}
 ---@param functions (fun(): any)[]
 ---@return any ...
 function M.all(functions)
+  check_functions("all", functions)
   local results, n = {}, #functions
   core.scope(function(scope)
     for i = 1, n do
@@ -29,6 +42,7 @@ end
 ---@param functions (fun(): any)[]
 ---@return any ...
 function M.race(functions)
+  check_functions("race", functions)
   local winner
   core.scope(function(scope)
     for i = 1, #functions do
@@ -51,6 +65,9 @@ end
 ---@param f fun(): any
 ---@return any ... what f returned; or nil and an error with code "timeout"
 function M.timeout(duration, f)
+  if type(f) ~= "function" then
+    misuse("iza.timeout takes a duration and a function, got %s", type(f))
+  end
   local seconds, result = core.seconds(duration), nil
   core.scope(function(scope)
     local task = scope:spawn(function() result = table.pack(f()) end)

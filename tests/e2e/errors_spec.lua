@@ -229,13 +229,46 @@ s:stop{drain = 0}
       assert.are.same({"iza: main.lua:2: " .. message, "       2 | " .. code}, {first, second})
     end
     blames("iza.http.get(5)", "iza.http: url must be a string")
-    blames("local a = iza.args.new{{'--x X', typ = 1}}", "--x X: no field 'typ' in a declaration")
+    blames("local a = iza.args.new{{'--x X', typ = 1}}", "--x X: no field 'typ' in a "
+      .. "declaration; did you mean 'type'?; there are: choices, default, env, help, key, many, "
+      .. "max, min, required, type")
     blames("print((iza.crypto.hash('sha', 'x')))",
       "bad argument #1 to 'hash' (no such algorithm: md5, sha1, sha256, sha384, sha512)")
     blames("local _ = iza.csv.open(5)", "path: a string expected, got number")
-    blames("iza.exec{'true', nix = 1}", "exec: there is no option 'nix'")
+    blames("iza.args.new{'file'}", 'iza.args: an argument is declared by a table such as {"file"} '
+      .. 'or {"--limit N"}, not by "file"')
+    blames("iza.all(1, 2)", "iza.all takes a list of functions, got number")
+    blames("iza.race{print, 1}", "iza.race takes a list of functions, its value 2 is a number")
+    blames("iza.timeout(print, 1)", "iza.timeout takes a duration and a function, got number")
+    blames("local _ = iza.channel('x')", "iza.channel takes the number of values it holds, got "
+      .. "string")
+    blames("iza.http.get('http://a.b', {retries = 3})", "iza.http: unknown option 'retries'; "
+      .. "did you mean 'retry'? (`iza help http.Options` lists them)")
+    blames("iza.http.get('http://a.b', {retry = {n = 3}})", "iza.http: retry: unknown option 'n'; "
+      .. "there are: backoff, cap, max, max_wait, on")
+    blames("iza.http.get('http://a.b', {timeout = 'bald'})", "iza.http: timeout must be a "
+      .. 'duration, seconds or text such as "250ms", "1h30m"; got "bald"')
+    blames("iza.http.get('http://a.b', 5)", "iza.http: options must be a table, got number")
+    blames("iza.isolate{source = '', capabilites = {}}", "iza.isolate: unknown option "
+      .. "'capabilites'; did you mean 'capabilities'? (there are: capabilities, dirs, file, "
+      .. "limits, name, root, source, untrusted)")
+    blames("iza.isolate{source = '', limits = {mem = 1}}", "iza.isolate: limits: unknown option "
+      .. "'mem'; did you mean 'memory'? (there are: cpu, memory, time)")
+    blames("iza.isolate{source = '', limits = {memory = 'viel'}}", "iza.isolate: limits: memory "
+      .. 'must be a size, bytes or text such as "64MB"; got "viel"')
+    blames("for _ in iza.csv.rows('a.csv', {encodng = 'x'}) do end", "iza.csv: unknown option "
+      .. "'encodng'; did you mean 'encoding'? (there are: decimal, delimiter, encoding, header, "
+      .. "max_field, max_fields, max_row, on_error, types)")
+    blames("local _ = iza.csv.parse('a', {types = {a = 'zahl'}})", "iza.csv: types: the type of a "
+      .. "must be string, number, integer, date or boolean, not zahl")
+    blames("iza.fs.write('x', 'y', {apend = true})", "iza.fs.write: unknown option 'apend'; did "
+      .. "you mean 'append'? (there are: append)")
+    blames("iza.exec{'true', nix = 1}", "iza.exec: unknown option 'nix'; there are: "
+      .. "check, cwd, env, max_output, stderr, stdin, stdout, stream, timeout")
     blames("local _ = iza.time.format(0, '%Q')", "time.format knows no directive %Q")
-    blames("iza.http.serve{prot = 1}", 'serve: unknown option "prot"')
+    blames("iza.http.serve{prot = 1}", "iza.http.serve: unknown option 'prot'; did you mean "
+      .. "'port'? (there are: access_log, develop, host, hosts, limits, middleware, port, "
+      .. "reuse_port, routes, static, tls)")
     p.write(dir .. "/main.lua", "print(pcall(function() iza.isolate{source = 'iza.time.format(0, "
       .. "\"%Q\")', name = '@in.lua'}:call() end))")
     assert.are.equal("false\tin.lua:1: time.format knows no directive %Q\n",

@@ -327,10 +327,9 @@ describe("iza.http requests", function()
     assert.matches("unknown option 'jsno'", failing(http.get, base, {jsno = 1}))
     assert.matches("url must be a string", failing(http.get))
     assert.matches("two bodies", failing(http.post, base, {json = 1, body = "x"}))
-    assert.matches("unknown limit 'conect'", failing(http.get, base, {timeouts = {conect = 1}}))
-    assert.matches("unknown retry option", failing(http.get, base .. "/status/500",
-      {retry = {maxx = 1}}))
-    assert.matches("duration expected", failing(http.get, base, {timeout = "soon"}))
+    assert.matches("unknown option 'conect'", failing(http.get, base, {timeouts = {conect = 1}}))
+    assert.matches("retry: unknown option 'maxx'", failing(http.get, base, {retry = {maxx = 1}}))
+    assert.matches("timeout must be a duration", failing(http.get, base, {timeout = "soon"}))
     assert.matches("NUL byte", failing(http.get, base .. "/\0"))
   end)
 

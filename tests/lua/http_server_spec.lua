@@ -53,6 +53,32 @@ describe("iza.http.serve", function()
     end)
   end)
 
+  it("names the handler whose answer is wrong", function()
+    local function first_line(handler)
+      return with({develop = true, routes = {["GET /a"] = handler}}, function(s)
+        return json.decode(body_of(curl(s, "/a"))).error.message:match "^[^\n]*"
+      end)
+    end
+    local function named(what, handler)
+      local info = debug.getinfo(handler, "S")
+      assert.equal(("%s:%d: the handler of GET /a: %s"):format(info.short_src, info.linedefined,
+        what), first_line(handler))
+    end
+    named("the status of an answer is an integer from 200 to 599, not 42",
+      function() return 42 end)
+    named('an answer has no field "jsn"; did you mean json?: it has status, headers and one of '
+      .. "json, html, text, body, file, stream, sse", function() return {jsn = 1} end)
+    named("schade", function() return nil, "schade" end)
+    named("a handler returns a table, a string, or a status and one of them; got a boolean",
+      function() return true end)
+    local own = function()
+      local t = {}
+      return t.a.b
+    end
+    assert.matches("attempt to index a nil value", first_line(own))
+    assert.not_matches("the handler of", first_line(own))
+  end)
+
   it("gives the request's parts", function()
     with(routes{
       ["GET /o/:id/*rest"] = function(req)

@@ -17,6 +17,7 @@ local fail = require "iza.fail"
 local Response = require "iza.http.response"
 local task = require "iza.core.task"
 local misuse = require "iza.misuse"
+local options = require "iza.options"
 
 local client = {}
 
@@ -51,9 +52,11 @@ local DRAIN = 64 << 10 -- the body of a redirect that is read so that its connec
 ---@field aws? iza.http.Aws sign for an AWS service
 ---@field allow? fun(url: string): boolean?, table? asked before each request; nil, err stops it
 
-local known = {}
-for name in ([[headers query json form multipart body timeout timeouts retry redirects max_size auth
-  proxy socket ca insecure aws allow method url]]):gmatch "%S+" do known[name] = true end
+local fields_of_options = {headers = "table", query = "table", json = "any", form = "table",
+  multipart = "table", body = "string|function", timeout = "duration", timeouts = "table",
+  retry = "boolean|integer|table", redirects = "integer", max_size = "size", auth = "table",
+  proxy = "string|boolean", socket = "string", ca = "string", insecure = "boolean", aws = "table",
+  allow = "function", method = "string", url = "string"}
 
 -- ---- preparing ----
 
@@ -95,11 +98,12 @@ local function with_query(text, query)
   return front .. mark .. added .. fragment
 end
 
-local limits = {connect = true, first_byte = true, stall = true, total = true}
+local limits = {connect = "duration", first_byte = "duration", stall = "duration",
+  total = "duration"}
 
 local function set_limits(spec, opts)
-  for name, value in pairs(opts.timeouts or {}) do
-    if not limits[name] then misuse("iza.http: unknown limit '%s' in timeouts", name) end
+  for name, value in pairs(options.check("iza.http: timeouts", "http.Options", opts.timeouts,
+    limits)) do
     spec[name] = task.seconds(value)
   end
   if opts.timeout then spec.total = task.seconds(opts.timeout) end
@@ -121,9 +125,8 @@ local function prepare(method, address, opts, window)
     max_size = window == 0 and MAX_SIZE or 0, repeatable = idempotent[method or "GET"],
     connect = 10, first_byte = 60, stall = 60, total = 0, opts = opts, content = no_content}
   if opts == no_options then return spec end
-  for name in pairs(opts) do
-    if not known[name] then misuse("iza.http: unknown option '%s'", tostring(name)) end
-  end
+  options.check("iza.http", "http.Options", opts, fields_of_options)
+  if type(opts.retry) == "table" then require("iza.http.retry").check(opts.retry) end
   if opts.json ~= nil or opts.form or opts.multipart or opts.body then
     local content, err = require("iza.http.body").prepare(opts)
     if not content then return nil, err end

@@ -7,7 +7,7 @@
 --- than `max_wait`: then the answer is given to the caller.
 local task = require "iza.core.task"
 local time = require "iza.time"
-local misuse = require "iza.misuse"
+local options = require "iza.options"
 
 local retry = {}
 
@@ -20,15 +20,17 @@ local retry = {}
 
 local before_sending = {dns = true, connect = true, tls = true}
 local transient = {dns = true, connect = true, tls = true, aborted = true}
-local names = {max = true, on = true, backoff = true, cap = true, max_wait = true}
+local fields = {max = "integer", on = "table", backoff = "duration", cap = "duration",
+  max_wait = "duration"}
+
+--- Raises what is wrong in the option.
+---@param option iza.http.Retry
+function retry.check(option) options.check("iza.http: retry", "http.Retry", option, fields) end
 
 local function read_policy(option)
   if option == false then option = 0 end
   if type(option) == "number" then option = {max = option} end
   if type(option) ~= "table" then option = {} end
-  for name in pairs(option) do
-    if not names[name] then misuse("iza.http: unknown retry option '%s'", tostring(name)) end
-  end
   local on = {}
   for _, status in ipairs(option.on or {429, 502, 503, 504}) do on[status] = true end
   return {

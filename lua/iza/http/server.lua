@@ -7,6 +7,7 @@ local core = require "iza.core.http_server"
 local json = require "iza.core.json"
 local task = require "iza.core.task"
 local misuse = require "iza.misuse"
+local options = require "iza.options"
 
 local server = {}
 
@@ -257,8 +258,9 @@ local function send_json(req, status, value, headers)
   return respond(req, status, text, "application/json", headers)
 end
 
-local known = {status = true, headers = true, json = true, html = true, text = true, body = true,
-  file = true, stream = true, sse = true}
+local answer_names = {"status", "headers", "json", "html", "text", "body", "file", "stream", "sse"}
+local known = {}
+for _, name in ipairs(answer_names) do known[name] = true end
 
 -- The rarer forms of an answer.
 local function send_other(req, status, answer)
@@ -277,8 +279,11 @@ local function send_other(req, status, answer)
   end
   for key in pairs(answer) do
     if not known[key] then
-      error(("an answer has no field %q: it has status, headers and one of json, html, text, " ..
-        "body, file, stream, sse"):format(tostring(key)), 0)
+      local guess = type(key) == "string"
+        and require("iza.args_help").nearest(key, answer_names)
+      error(("an answer has no field %q%s: it has status, headers and one of json, html, text, " ..
+        "body, file, stream, sse"):format(tostring(key),
+        guess and "; did you mean " .. guess .. "?" or ""), 0)
     end
   end
   return respond(req, status, nil, nil, headers)
@@ -307,11 +312,18 @@ local function send_error(req, err)
   error(err, 0)
 end
 
+local function check_status(status)
+  if math.type(status) == "integer" and status >= 200 and status <= 599 then return status end
+  error(("the status of an answer is an integer from 200 to 599, not %s"):format(
+    tostring(status)), 0)
+end
+
 local function send(req, a, b)
   local kind = type(a)
-  if kind == "table" then return send_table(req, a.status or 200, a) end
+  if kind == "table" then return send_table(req, check_status(a.status or 200), a) end
   if kind == "string" then return respond(req, 200, a, "text/plain; charset=utf-8") end
   if kind == "number" then
+    check_status(a)
     if type(b) == "table" then return send_table(req, a, b) end
     return respond(req, a, b, b and "text/plain; charset=utf-8")
   end
@@ -321,6 +333,23 @@ local function send(req, a, b)
 end
 
 local develop = setmetatable({}, {__mode = "k"}) -- handlers whose failures are shown
+local given_as = setmetatable({}, {__mode = "k"}) -- handler -> the function of routes
+
+-- Whether some code outside the library was running when it failed.
+local function names_user_code(trace)
+  for file in (trace or ""):gmatch "\n%s*([^%[\n][^\n]-):%d+:" do
+    if not ("/" .. file):find("/lua/iza/", 1, true) then return true end
+  end
+  return false
+end
+
+-- What a handler returned may be wrong when it has left the stack: says whose answer it was.
+local function name_handler(req, handler, err)
+  if names_user_code(err.trace) then return end
+  local info = debug.getinfo(given_as[handler] or handler, "S")
+  err.message = ("%s:%d: the handler of %s %s: %s"):format(info.short_src, info.linedefined,
+    req.method, req.path, (err.message:gsub("^[^\n]*lua/iza/[%w_/]+%.lua:%d+: ", "")))
+end
 
 local function fail(req, handler, err)
   local state = core.state(req)
@@ -330,6 +359,7 @@ local function fail(req, handler, err)
     end
     return
   end
+  name_handler(req, handler, err)
   local report = core.report(err)
   core.log(("request %s %s %s failed: %s"):format(req.id, req.method, req.path, report))
   if state ~= "open" then return end
@@ -403,48 +433,42 @@ local function shared_port(opts)
   return os.getenv "IZA_WORKER" ~= nil
 end
 
-local function check_options(opts)
-  local expected = {host = "string", port = "number", routes = "table", middleware = "table",
-    static = "table", tls = "table", limits = "table", hosts = "table", develop = "boolean",
-    reuse_port = "boolean"}
-  for key, value in pairs(opts) do
-    if key ~= "access_log" and type(value) ~= expected[key] then
-      misuse(expected[key] and ("serve: %s must be a %s"):format(key, expected[key])
-        or ("serve: unknown option %q"):format(tostring(key)))
-    end
-  end
-end
+local serve_fields = {host = "string", port = "integer", routes = "table", middleware = "table",
+  static = "table", tls = "table", limits = "table", hosts = "table", develop = "boolean",
+  reuse_port = "boolean", access_log = "boolean|string"}
 
-local limit_names = {header = true, body = true, connections = true, rate = true, burst = true,
-  time = true, header_time = true, idle = true, stall = true, body_rate = true}
+local limit_fields = {header = "size", body = "size", connections = "integer", rate = "number",
+  burst = "number", time = "duration", header_time = "duration", idle = "duration",
+  stall = "duration", body_rate = "size"}
 
 local function core_options(opts)
-  local limits = opts.limits or {}
-  local options = {host = opts.host, port = opts.port, static = opts.static, run = run,
+  local limits = options.check("iza.http.serve: limits", "ServerLimits", opts.limits, limit_fields)
+  local given = {host = opts.host, port = opts.port, static = opts.static, run = run,
     access_log = opts.access_log, reuse_port = shared_port(opts), patterns = {}, handlers = {},
     hosts = opts.hosts and table.concat(opts.hosts, " "),
     cert = opts.tls and opts.tls.cert, key = opts.tls and opts.tls.key}
   for key, value in pairs(limits) do
-    if not limit_names[key] then misuse("serve: unknown limit %q", tostring(key)) end
-    options[key] = value
+    given[key] = value
   end
   if opts.tls and not (opts.tls.cert and opts.tls.key) then
-    misuse "serve: tls needs cert and key, the paths of PEM files"
+    misuse "iza.http.serve: tls needs cert and key, the paths of PEM files"
   end
-  return options
+  return given
 end
 
-local function add_routes(options, opts)
+local function add_routes(given, opts)
   local limits = opts.limits or {}
   for pattern, handler in pairs(opts.routes or {}) do
     if type(handler) ~= "function" then
-      misuse("serve: the handler of %q must be a function", tostring(pattern))
+      misuse("iza.http.serve: the handler of %q must be a function", tostring(pattern))
     end
+    local own = handler
     handler = chain(opts.middleware or {}, handler)
     if limits.time then handler = limited(handler, limits.time) end
+    given_as[handler] = own
     if opts.develop then develop[handler] = true end
-    table.insert(options.patterns, pattern)
-    table.insert(options.handlers, handler)
+    table.insert(given.patterns, pattern)
+    table.insert(given.handlers, handler)
   end
 end
 
@@ -463,10 +487,10 @@ end
 ---@return iza.Server? server
 ---@return table? err "EADDRINUSE", "EACCES" ...: the message says what to do
 function server.serve(opts)
-  check_options(opts)
-  local options = core_options(opts)
-  add_routes(options, opts)
-  local listening, err = core.listen(options)
+  opts = options.check("iza.http.serve", "ServerOptions", opts, serve_fields)
+  local given = core_options(opts)
+  add_routes(given, opts)
+  local listening, err = core.listen(given)
   if not listening then return nil, err end
   local host = opts.host or "127.0.0.1"
   local self = setmetatable({handle = listening, host = host, port = core.port(listening),
