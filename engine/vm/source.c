@@ -4,9 +4,6 @@
  * its syntax error}. A function does not know which text it was compiled from, and after a reload
  * functions of both run side by side. So where the two differ in a line, the one that holds the
  * name the message speaks of (field 'spend') is quoted, and none when that does not tell.
- *
- * Chunks nobody told us of (load with a file's name) are read from disk, unless the file is younger
- * than this process.
  */
 #include "vm/source.h"
 
@@ -17,13 +14,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 enum { NOW = 1, BEFORE, BROKEN, MESSAGE };
 
 static char key_sources;
-static struct timespec started;
 
 /* ---- remembering ---- */
 
@@ -87,7 +81,8 @@ void iz_error_source(lua_State *L, const char *name) {
 
 void iz_source_keep(lua_State *L, const char *chunk) {
   char name[LUA_IDSIZE];
-  if (*chunk != '@') {
+  const char *text = lua_tostring(L, -1);
+  if (*chunk != '@' || !text || *text == LUA_SIGNATURE[0]) { /* a compiled chunk has no lines */
     lua_pop(L, 1);
     return;
   }
@@ -169,9 +164,7 @@ int iz_source_load(lua_State *L, const char *file, const char *mode) {
   status = luaL_loadbufferx(L, text, n, chunk, mode);
   lua_insert(L, -2); /* chunk's name, function or message, bytes */
   if (status == LUA_OK) {
-    if (n && *text == LUA_SIGNATURE[0])
-      lua_pop(L, 1);
-    else if (file)
+    if (file)
       iz_source_keep(L, chunk);
     else
       iz_error_source(L, "stdin");
@@ -215,6 +208,27 @@ static int l_dofile(lua_State *L) {
   return dofile_over(L, LUA_OK, 0);
 }
 
+/* load(chunk, chunkname, mode, env): Lua's own is the upvalue. */
+static int l_load(lua_State *L) {
+  const char *chunk = lua_isstring(L, 1) ? lua_tostring(L, 2) : NULL;
+  int n = lua_gettop(L);
+  luaL_checkstack(L, n + 4, NULL);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  for (int i = 1; i <= n; i++) lua_pushvalue(L, i);
+  lua_call(L, n, LUA_MULTRET);
+  int results = lua_gettop(L) - n;
+  if (!chunk || *chunk != '@') return results;
+  lua_pushvalue(L, 1);
+  if (results == 1) {
+    iz_source_keep(L, chunk);
+    return 1;
+  }
+  lua_pushvalue(L, -2);
+  keep_broken(L, chunk);
+  lua_pop(L, 1);
+  return results;
+}
+
 /* The searcher of package.path; package is its upvalue. */
 static int search_path(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
@@ -234,11 +248,13 @@ static int search_path(lua_State *L) {
 }
 
 void iz_source_open(lua_State *L) {
-  if (!started.tv_sec) clock_gettime(CLOCK_REALTIME_COARSE, &started);
   lua_pushcfunction(L, l_loadfile);
   lua_setglobal(L, "loadfile");
   lua_pushcfunction(L, l_dofile);
   lua_setglobal(L, "dofile");
+  lua_getglobal(L, "load");
+  lua_pushcclosure(L, l_load, 1);
+  lua_setglobal(L, "load");
   lua_getglobal(L, "package");
   lua_getfield(L, -1, "searchers");
   lua_pushvalue(L, -2);
@@ -321,30 +337,6 @@ static span pick(lua_State *L, int e, int line, const char *message) {
   return is_meant(before, message) ? before : (span){NULL, 0};
 }
 
-static bool is_old(const char *file) {
-  struct stat st;
-  if (stat(file, &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  return st.st_mtim.tv_sec < started.tv_sec ||
-         (st.st_mtim.tv_sec == started.tv_sec && st.st_mtim.tv_nsec <= started.tv_nsec);
-}
-
-static void quote_file(luaL_Buffer *b, const char *file, int line) {
-  FILE *f = is_old(file) ? fopen(file, "r") : NULL;
-  if (!f) return;
-  char text[256];
-  size_t n = 0;
-  int at = 1;
-  bool fresh = true, found = false;
-  while (!found && fgets(text, sizeof text, f)) {
-    n = strcspn(text, "\r\n");
-    found = fresh && at == line;
-    fresh = text[n] != 0;
-    if (fresh) at++;
-  }
-  fclose(f);
-  if (found) add_line(b, line, (span){text, n});
-}
-
 void iz_source_quote(luaL_Buffer *b, const char *name, int line, const char *message) {
   lua_State *L = b->L;
   span s;
@@ -355,7 +347,6 @@ void iz_source_quote(luaL_Buffer *b, const char *name, int line, const char *mes
   } else if ((e = iz_embedded_find(name))) {
     s = line_of(e->data, e->size, line);
   } else {
-    quote_file(b, name, line);
     return;
   }
   if (s.text) add_line(b, line, s);

@@ -14,7 +14,7 @@ void iz_source_keep(lua_State *L, const char *chunk);
 /* Adds "\n   12 | the text of line 12" of a chunk, named as in a traceback, to the report of an
  * error with this message; nothing when it is not known for sure. */
 void iz_source_quote(luaL_Buffer *b, const char *name, int line, const char *message);
-/* Makes loadfile, dofile and require remember what they load. */
+/* Makes load, loadfile, dofile and require remember the files they load. */
 void iz_source_open(lua_State *L);
 
 #endif

@@ -240,8 +240,8 @@ s:stop{drain = 0}
     blames("iza.all(1, 2)", "iza.all takes a list of functions, got number")
     blames("iza.race{print, 1}", "iza.race takes a list of functions, its value 2 is a number")
     blames("iza.timeout(print, 1)", "iza.timeout takes a duration and a function, got number")
-    blames("local _ = iza.channel('x')", "iza.channel takes the number of values it holds, got "
-      .. "string")
+    blames("local _ = iza.channel('x')", "bad argument #1 to 'channel' (number expected, got "
+      .. "string)")
     blames("iza.http.get('http://a.b', {retries = 3})", "iza.http: unknown option 'retries'; "
       .. "did you mean 'retry'? (`iza help http.Options` lists them)")
     blames("iza.http.get('http://a.b', {retry = {n = 3}})", "iza.http: retry: unknown option 'n'; "
