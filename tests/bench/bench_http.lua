@@ -1,6 +1,6 @@
 --- The server against Node's http and nginx with LuaJIT: a 13-byte text, JSON built per request, a
 --- POST of 1 KB echoed; 1, 16 and 64 connections by wrk, one process each, in alternated rounds.
---- With the arguments "serve PORT [CERT KEY]" this script is our side.
+--- With the arguments "serve PORT [CERT KEY AUTHORITIES]" this script is our side.
 local compare = require "tests.bench.compare"
 
 if arg[1] == "serve" then
@@ -11,6 +11,10 @@ if arg[1] == "serve" then
         return {json = {message = "Hello, World!", id = 42, items = {1, 2, 3}}}
       end,
       ["POST /echo"] = function(req) return {body = req:text()} end,
+      ["GET /fetched"] = function() -- the same process as a client over TLS, verifying
+        local url = "https://localhost:" .. arg[2] .. "/hello"
+        return assert(iza.http.get(url, {ca = arg[5]})):text()
+      end,
     }})
   return
 end
@@ -98,7 +102,8 @@ end
 local self = "tests/bench/bench_http.lua"
 local iza_program = os.getenv "IZA" or "./iza"
 assert(iza.exec{"sh", "-c", [[cd $0 && openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem \
-  -out c.pem -days 2 -subj /CN=localhost 2>/dev/null]], dir, check = true})
+  -out c.pem -days 2 -subj /CN=localhost 2>/dev/null
+  cat /etc/ssl/certs/ca-certificates.crt c.pem >all.pem]], dir, check = true})
 
 local ours = contestant("iza", function(port) return command(iza_program, self, "serve", port) end)
 local nodejs = contestant("node", function(port)
@@ -108,7 +113,8 @@ local nginx = contestant("nginx", function(port)
   return command("nginx", "-c", write("nginx.conf", nginx_conf(port)))
 end)
 local tls = contestant("tls", function(port)
-  return command(iza_program, self, "serve", port, dir .. "/c.pem", dir .. "/k.pem")
+  return command(iza_program, self, "serve", port, dir .. "/c.pem", dir .. "/k.pem",
+    dir .. "/all.pem")
 end, "https")
 
 local echo = write("echo.lua", [[
@@ -189,7 +195,9 @@ local function peak_mb(c)
 end
 compare.line("http.rss", "MB", peak_mb(ours), "node", peak_mb(nodejs))
 compare.line("http.rss", "MB", peak_mb(ours), "nginx", peak_mb(nginx))
-compare.line("http.tls.rss", "MB", peak_mb(tls), "plain", peak_mb(ours))
+local fetched = assert(iza.exec{"curl", "-ks", tls.url .. "/fetched"}).stdout
+assert(fetched == "Hello, World!", fetched)
+compare.line("http.tls_and_client.rss", "MB", peak_mb(tls), "plain", peak_mb(ours))
 
 for _, c in ipairs{ours, nodejs, nginx, tls} do c.process:close() end
 iza.exec{"rm", "-rf", dir}
