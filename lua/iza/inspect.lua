@@ -4,6 +4,8 @@
 --- What is cut: deep nesting, tables with many entries, long strings, and the whole after some
 --- thousand values; each cut says how much is missing. Fields are read raw: only __tostring and
 --- __name of a metatable are asked.
+local digits = require "iza.digits"
+local null = require("iza.core.json").null
 local term = require "iza.core.term"
 
 local KEYS = 100000 -- a table with more fields than this is neither counted nor sorted whole
@@ -71,15 +73,13 @@ function Printer:string(text)
     .. self:paint("note", (" … %d more bytes"):format(#text - #shown))
 end
 
+-- As Lua writes it: a float never looks like an integer.
 function Printer:number(n)
-  local text
-  if n ~= n then
-    text = "nan"
-  elseif n == math.huge or n == -math.huge then
+  local text = digits.text(n)
+  if n == math.huge or n == -math.huge then
     text = n > 0 and "math.huge" or "-math.huge"
-  else
-    text = tostring(n)
-    if tonumber(text) ~= n then text = ("%.17g"):format(n) end
+  elseif math.type(n) == "float" and text:find "^-?%d+$" then
+    text = text .. ".0"
   end
   return self:paint("number", text)
 end
@@ -107,6 +107,7 @@ function Printer:scalar(value)
     return self:paint("function", ("coroutine (%s)"):format(coroutine.status(value)))
   end
   if kind == "boolean" or kind == "nil" then return self:paint("boolean", tostring(value)) end
+  if value == null then return self:paint("boolean", "json.null") end
   return self:paint("function", own_text(value) or tostring(value))
 end
 

@@ -6,6 +6,7 @@
 --- control characters cannot move the cursor or recolour the screen.
 local core = require "iza.core.term"
 local clock = require "iza.core.clock"
+local digits = require "iza.digits"
 local duration = require "iza.duration"
 
 local term = {}
@@ -119,12 +120,6 @@ end
 ---@field format? string|fun(value: any, row: table): string|nil for string.format, or a function
 ---@field max? integer widest it may get
 
-local function number_text(value)
-  if math.type(value) ~= "float" then return tostring(value) end
-  if value == math.floor(value) and math.abs(value) < 1e15 then return ("%.0f"):format(value) end
-  return ("%.6g"):format(value)
-end
-
 local function cell_text(column, row)
   local value = row[column.key]
   local text
@@ -133,7 +128,7 @@ local function cell_text(column, row)
   elseif column.format and value ~= nil then
     text = column.format:format(value)
   elseif type(value) == "number" then
-    text = number_text(value)
+    text = digits.text(value)
   else
     text = value
   end
@@ -231,8 +226,8 @@ local function markdown_table(columns, count)
   return out
 end
 
---- An aligned table as text, one line a row. Numbers align right. On a terminal it is cut to its
---- width; elsewhere nothing is cut.
+--- An aligned table as text, one line a row. Numbers align right and keep all their digits. On a
+--- terminal it is cut to its width; elsewhere nothing is cut.
 --- Example: `print(term.table({{name = "A", n = 1}}, {columns = {"name", "n"}}))`
 ---@param rows table[] rows with fields, or lists of values
 ---@param opts? {columns?: (iza.Column|any)[], width?: integer, markdown?: boolean}
@@ -277,7 +272,7 @@ end
 function term.bars(items, width)
   local max, label_width, values, value_width = 0, 0, {}, 0
   for i, item in ipairs(items) do
-    values[i] = number_text(item[2])
+    values[i] = digits.text(item[2])
     max = math.max(max, item[2])
     label_width = math.max(label_width, core.width(core.clean(tostring(item[1]))))
     value_width = math.max(value_width, #values[i])
@@ -341,9 +336,9 @@ end
 local function progress_text(p, now)
   local elapsed = now - p.started
   local rate = elapsed > 0 and p.count / elapsed or 0
-  local out = {p.label .. " " .. number_text(p.count)}
+  local out = {p.label .. " " .. digits.text(p.count)}
   if p.total then
-    out[1] = out[1] .. "/" .. number_text(p.total)
+    out[1] = out[1] .. "/" .. digits.text(p.total)
     out[2] = p.total > 0 and ("%d %%"):format(p.count * 100 // p.total) or nil
   end
   out[#out + 1] = ("%.3g/s"):format(rate)

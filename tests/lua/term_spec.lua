@@ -60,6 +60,20 @@ describe("iza.term", function()
     }, "\n"), text)
   end)
 
+  it("prints numbers with all their digits", function()
+    local list = {}
+    for i, n in ipairs {1234567.891, 12345.678, 0.1, 1 / 3, 1 << 62, 3.0, 1e15, 1e300, -0.5, 0 / 0,
+      1 / 0, -1 / 0} do
+      list[i] = {n}
+    end
+    local text = term.table(list, {columns = {{key = 1, title = "n"}}})
+    local shown = {}
+    for cell in text:gmatch "\n *([^\n]+)" do shown[#shown + 1] = cell end
+    assert.same({"1234567.891", "12345.678", "0.1", "0.3333333333333333", "4611686018427387904",
+      "3", "1000000000000000", "1e+300", "-0.5", "nan", "inf", "-inf"},
+      table.move(shown, 2, #shown, 1, {}))
+  end)
+
   it("takes lists, and the sorted fields of the first row", function()
     assert.equal("1  2\n─  ─\na  b", term.table {{"a", "b"}})
     assert.equal("x  y\n─  ─\n1  2", term.table {{y = 2, x = 1}})
