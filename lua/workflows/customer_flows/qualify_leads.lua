@@ -38,7 +38,7 @@ local cli = args.new {
     .. "leads, best first. A row with a problem is reported by its line and left out.",
   {"file", type = "file", help = "the CSV (-: standard input); its columns are found by their "
     .. "header: company, domain, contact, email, source, spend, currency, date, and what such "
-    .. "files call them. Others are carried along"},
+    .. "files call them. Others are carried along; there an answer of the service counts more"},
   {"--enrich URL", required = true, help = "GET URL?domain=... answers a JSON object, whose fields "
     .. "join the lead; they never change its own columns"},
   {"-o, --out OUT", help = "the result; default: FILE_qualified.csv in the present folder"},
