@@ -1,9 +1,10 @@
 /* modules.c -- `require` and the global `iza`.
  *
- * require is ours so that a module may wait while it loads (stock require cannot be suspended). It
- * asks package.searchers in order: package.preload, C modules `iza.core.NAME`, lua/ of a checkout
- * in develop mode, the embedded lua/, then package.path and package.cpath (beside the script, the
- * project, rocks/, the system).
+ * require is ours so that a module may wait while it loads (stock require cannot be suspended): a
+ * second task that wants it meanwhile waits for the same load. It asks package.searchers in order:
+ * package.preload; for iza.* the library (C modules, lua/ of a checkout in develop mode, the
+ * embedded lua/); package.path and package.cpath (beside the script, the project, rocks/, the
+ * system); the embedded workflows and agents, which a project's own modules thus replace.
  *
  * `iza` is a table whose fields load on first use: iza.http is require "iza.http".
  */
@@ -147,57 +148,170 @@ bool iz_modules_load(lua_State *L, const char *name) {
   return false;
 }
 
-static int search_iza(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  if (iz_modules_load(L, name)) {
-    lua_pushliteral(L, "iza");
-    return 2;
-  }
-  lua_CFunction open = find_core(name);
-  if (!open) {
-    lua_pushfstring(L, "no module '%s' in iza", name);
-    return 1;
-  }
-  lua_pushcfunction(L, open);
+static int found_in_iza(lua_State *L) {
   lua_pushliteral(L, "iza");
   return 2;
 }
 
+static int search_library(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  if (!strncmp(name, "iza.", 4) && iz_modules_load(L, name)) return found_in_iza(L);
+  lua_CFunction open = find_core(name);
+  if (!open) return 0;
+  lua_pushcfunction(L, open);
+  return found_in_iza(L);
+}
+
+static int search_embedded(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  if (iz_modules_load(L, name)) return found_in_iza(L);
+  lua_pushfstring(L, "no module '%s' in iza", name);
+  return 1;
+}
+
+/* ---- loads under way ---- */
+
+static char key_loading; /* registry: module name -> loading, fiber -> the one it is in */
+
+/* Stands in require's frame as a <close> variable. User values: 1 the module's name, 2 the name of
+ * the module whose load this one waits for, 3 the load around it in the same task. */
+typedef struct loading {
+  const iz_fiber *fiber;
+  iz_waitlist waiters;
+} loading;
+enum { LOADING_NAME = 1, LOADING_NEEDS, LOADING_OUTER };
+
+static void push_loading(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_loading) != LUA_TNIL) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_loading);
+}
+
+/* The load that the running task is in needs the module at `name` (0: none any more). */
+static void note_need(lua_State *L, int name) {
+  push_loading(L);
+  if (lua_rawgetp(L, -1, iz_vm_of(L)->current) == LUA_TUSERDATA) {
+    if (name)
+      lua_pushvalue(L, name);
+    else
+      lua_pushnil(L);
+    lua_setiuservalue(L, -2, LOADING_NEEDS);
+  }
+  lua_pop(L, 2);
+}
+
+/* Over, well or not: whoever waits looks again. Stack: loading. */
+static int load_over(lua_State *L) {
+  loading *l = lua_touserdata(L, 1);
+  lua_settop(L, 1);
+  push_loading(L);
+  lua_getiuservalue(L, 1, LOADING_NAME);
+  lua_pushnil(L);
+  lua_rawset(L, 2);
+  lua_getiuservalue(L, 1, LOADING_OUTER);
+  if (lua_isuserdata(L, -1)) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, -2, LOADING_NEEDS);
+  }
+  lua_rawsetp(L, 2, l->fiber);
+  iz_waitlist_wake_all(&l->waiters);
+  return 0;
+}
+
+/* Pushes the loading of the module at 1, which must be closed. */
+static void begin_load(lua_State *L) {
+  note_need(L, 1);
+  loading *l = lua_newuserdatauv(L, sizeof *l, 3);
+  *l = (loading){.fiber = iz_vm_of(L)->current};
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, LOADING_NAME);
+  if (luaL_newmetatable(L, "iza.loading")) {
+    lua_pushcfunction(L, load_over);
+    lua_setfield(L, -2, "__close");
+  }
+  lua_setmetatable(L, -2);
+  push_loading(L);
+  lua_rawgetp(L, -1, l->fiber);
+  lua_setiuservalue(L, -3, LOADING_OUTER);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, l->fiber);
+  lua_pop(L, 1);
+}
+
+/* Is `fiber` the running one, or one that the running one lives in? */
+static bool is_around(lua_State *L, const iz_fiber *fiber) {
+  const iz_fiber *f = iz_vm_of(L)->current;
+  while (f && f != fiber) {
+    iz_task *owner = f->task.scope ? f->task.scope->owner : NULL;
+    f = owner ? IZ_OUTER(owner, iz_fiber, task) : NULL;
+  }
+  return f == fiber;
+}
+
+/* Raises when the load of the module at 1 waits, through others perhaps, for the running task. */
+static void refuse_circle(lua_State *L) {
+  push_loading(L);
+  int table = lua_gettop(L);
+  bool circle = false;
+  lua_pushvalue(L, 1); /* the path so far */
+  lua_pushvalue(L, 1); /* the name looked at */
+  for (int i = 0; i < 100 && lua_isstring(L, -1); i++) {
+    lua_rawget(L, table);
+    loading *l = lua_touserdata(L, -1);
+    if (!l) break;
+    circle = circle || is_around(L, l->fiber);
+    lua_getiuservalue(L, -1, LOADING_NEEDS);
+    lua_remove(L, -2);
+    if (!lua_isstring(L, -1)) break;
+    lua_pushfstring(L, "%s -> %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_replace(L, -3);
+  }
+  const char *name = lua_tostring(L, 1), *path = lua_tostring(L, table + 1);
+  if (circle) luaL_error(L, "modules require each other in a circle: %s -> %s", path, name);
+  lua_settop(L, 1);
+}
+
 /* ---- require ---- */
 
-/* Stack: name, loader data, result. */
+/* Stack: name, loader data, loading, result. */
 static int require_over(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (!lua_isnil(L, 3)) {
-    lua_pushvalue(L, 3);
+  if (!lua_isnil(L, 4)) {
+    lua_pushvalue(L, 4);
   } else {
     lua_pushvalue(L, 1);
-    if (lua_gettable(L, 4) == LUA_TNIL) {
+    if (lua_gettable(L, 5) == LUA_TNIL) {
       lua_pop(L, 1);
       lua_pushboolean(L, 1);
     }
   }
   lua_pushvalue(L, 1);
   lua_pushvalue(L, -2);
-  lua_settable(L, 4);
+  lua_settable(L, 5);
   lua_pushvalue(L, 2);
   return 2;
 }
 
-/* Leaves the stack as: name, loader data, loader. Raises with everything that was tried. */
-static void find_loader(lua_State *L, const char *name) {
+/* Leaves the stack as: name, loader data, loader; or, when there is none, as: name, what was
+ * tried. */
+static bool find_loader(lua_State *L) {
   lua_settop(L, 1);
   if (lua_getfield(L, lua_upvalueindex(1), "searchers") != LUA_TTABLE)
     luaL_error(L, "'package.searchers' must be a table");
   lua_pushliteral(L, ""); /* slot 3: what was tried */
   for (int i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
-    lua_pushstring(L, name);
+    lua_pushvalue(L, 1);
     lua_call(L, 1, 2);
     if (lua_isfunction(L, -2)) {
       lua_replace(L, 2);
       lua_replace(L, 3);
-      return;
+      return true;
     }
     lua_pop(L, 1);
     if (lua_isstring(L, -1)) {
@@ -206,7 +320,18 @@ static void find_loader(lua_State *L, const char *name) {
     }
     lua_settop(L, 3);
   }
-  luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, 3));
+  lua_remove(L, 2);
+  lua_settop(L, 2);
+  return false;
+}
+
+static int l_require(lua_State *L);
+
+static int require_again(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  note_need(L, 0);
+  lua_settop(L, 1);
+  return l_require(L);
 }
 
 static int l_require(lua_State *L) {
@@ -214,7 +339,20 @@ static int l_require(lua_State *L) {
   lua_settop(L, 1);
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, 2, name) != LUA_TNIL) return 1;
-  find_loader(L, name);
+  lua_settop(L, 1);
+  push_loading(L);
+  lua_pushvalue(L, 1);
+  lua_rawget(L, 2);
+  loading *l = lua_touserdata(L, 3);
+  if (l) {
+    refuse_circle(L);
+    note_need(L, 1);
+    return iz_await_list(L, &l->waiters, require_again, 0);
+  }
+  if (!find_loader(L)) return luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, 2));
+  begin_load(L);
+  lua_insert(L, 3);
+  lua_toclose(L, 3);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   lua_callk(L, 2, 1, 0, require_over);
@@ -272,20 +410,43 @@ static int field_loaded(lua_State *L, int status, lua_KContext shared) {
   return 1;
 }
 
+static void push_require(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "_G");
+  lua_getfield(L, -1, "require");
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Pushes what a field that is no module of iza is looked up with: lua/iza/absent.lua. */
+static void push_absent(lua_State *L) {
+  push_require(L);
+  lua_pushliteral(L, "iza.absent");
+  lua_call(L, 1, 1);
+}
+
+static bool is_module(lua_State *L, const char *name) {
+  const char *path = push_path(L, name, ".lua");
+  bool is = iz_embedded_find(path) || find_core(name);
+  lua_pop(L, 1);
+  return is;
+}
+
+/* Stack: iza, key. */
 static int iza_index(lua_State *L) {
   if (lua_type(L, 2) != LUA_TSTRING) return 0;
   const char *key = lua_tostring(L, 2), *home = iz_modules_home(key);
   lua_settop(L, 2);
-  const char *module = home ? home : lua_pushfstring(L, "iza.%s", key);
   if (!home && strchr(key, '.')) return 0;
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "_G");
-  lua_getfield(L, -1, "require");
-  lua_pushstring(L, module);
-  lua_replace(L, 3);
-  lua_replace(L, 4);
-  lua_settop(L, 4);
-  lua_insert(L, 3); /* iza key require name */
+  const char *module = home ? home : lua_pushfstring(L, "iza.%s", key);
+  if (is_module(L, module)) {
+    push_require(L);
+    lua_pushstring(L, module);
+  } else {
+    push_absent(L);
+    lua_pushvalue(L, 2);
+  }
+  if (!home) lua_remove(L, 3);
   lua_callk(L, 1, 1, home != NULL, field_loaded);
   return field_loaded(L, LUA_OK, home != NULL);
 }
@@ -303,6 +464,8 @@ static void open_iza(lua_State *L) {
   lua_setglobal(L, "iza");
 }
 
+/* package.searchers becomes: preload, the library, package.path, package.cpath, all-in-one C
+ * modules, embedded. */
 static void open_require(lua_State *L) {
   lua_getglobal(L, "package");
   lua_getfield(L, -1, "searchers");
@@ -310,8 +473,10 @@ static void open_require(lua_State *L) {
     lua_rawgeti(L, -1, i);
     lua_rawseti(L, -2, i + 1);
   }
-  lua_pushcfunction(L, search_iza);
+  lua_pushcfunction(L, search_library);
   lua_rawseti(L, -2, 2);
+  lua_pushcfunction(L, search_embedded);
+  lua_rawseti(L, -2, luaL_len(L, -2) + 1);
   lua_pop(L, 1);
   lua_pushcclosure(L, l_require, 1);
   lua_setglobal(L, "require");

@@ -45,6 +45,26 @@ local function read_string(source, i)
   end
 end
 
+-- The place of the next character that is neither blank nor comment.
+local function skip_blank(source, i)
+  while true do
+    i = source:find("%S", i) or #source + 1
+    if not source:find("^%-%-", i) then return i end
+    i = skip_comment(source, i)
+  end
+end
+
+-- The constant name after the word `require`, as in require "a", require("a"), require[[a]] and
+-- pcall(require, "a"), and the place behind it; only the place when there is none.
+local function read_name(source, i)
+  i = skip_blank(source, i)
+  if source:find("^[(,]", i) then i = skip_blank(source, i + 1) end
+  if source:find("^[\"']", i) then return read_string(source, i) end
+  local stop = skip_long(source, i)
+  if stop then return source:sub(i, stop - 1):match "^%[=*%[\n?(.*)%]=*%]$", stop end
+  return nil, i
+end
+
 --- Lists the module names a source requires by constant strings, in order of appearance.
 --- Example: `code.requires(source)[1]`
 ---@param source string
@@ -58,12 +78,9 @@ function code.requires(source)
     if word then
       i = stop + #word
       if word == "require" then
-        local at = source:match("^%s*%(?%s*()[\"']", i)
-        if at then
-          local name
-          name, i = read_string(source, at)
-          names[#names + 1] = name
-        end
+        local name
+        name, i = read_name(source, i)
+        names[#names + 1] = name
       end
     elseif source:find("^%-%-", stop) then
       i = skip_comment(source, stop)

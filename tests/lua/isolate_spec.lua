@@ -348,7 +348,7 @@ describe("iza.isolate", function()
     end)
 
     it("follows no link out of them", function()
-      assert(os.execute("cd " .. dir .. "/in && ln -s ../secret l && ln -s .. up && ln -s ../new n"))
+      assert(os.execute("cd " .. dir .. "/in;ln -s ../secret l;ln -s .. up;ln -s ../new n"))
       for _, path in ipairs{"in/l", "in/up/secret"} do
         local code = run_in("return select(2, iza.fs.read '" .. path .. "').code", {"fs:read:in/"})
         assert.equal("denied", code, path)
@@ -581,6 +581,11 @@ describe("iza.code", function()
       local b, c = require('z'), require ( "w" )
       local d = [[ require "no" ]]
       required "no"]==])
+    assert.same({"d", "e", "f", "g", "h"}, code.requires [==[
+      local a = require [[d]] local b = require[=[e]=]
+      local ok, c = pcall(require, "f")
+      local d = require --[[ x ]] ( -- y
+        "g") local r = require local e = pcall(require , 'h') return require]==])
   end)
 
   it("hashes a file with the modules it may require", function()
