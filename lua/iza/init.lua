@@ -72,6 +72,14 @@ function iza.scope(f) end
 ---@return iza.Task
 function iza.daemon(f, ...) end
 
+--- Starts a task that is stopped when it uses more CPU time than that between two waits, and takes
+--- turns with others meanwhile, as code in an isolate does.
+--- Example: `iza.bounded("50ms", parse):join()`
+---@param cpu iza.Duration
+---@param f fun(): any
+---@return iza.Task
+function iza.bounded(cpu, f) end
+
 --- Whether the running task has been asked to stop: for loops that never wait.
 ---@return boolean
 function iza.cancelled() end
