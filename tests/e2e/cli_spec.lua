@@ -398,6 +398,16 @@ describe("iza", function()
       says(is("cd p && iza run greet", 1, ""), "there are two workflows 'greet'")
     end)
 
+    it("never lists the part of a workflow, also one that replaces a part of a built-in", function()
+      write("p/lua/workflows/flows/greet/words.lua", "return {}")
+      write("p/lua/workflows/customer_flows/qualify_leads/rules.lua", "return {}")
+      local names = {}
+      for i, item in ipairs(iza.json.decode((sh "cd p && iza run --json"))) do
+        names[i] = item.name
+      end
+      assert.same({"greet", "qualify_leads"}, names)
+    end)
+
     it("chooses the data directory before the name", function()
       write("p/lua/workflows/data.lua", "print(iza.project.data_dir())")
       is("cd p && iza run --data d data", 0, dir .. "/p/d\n")

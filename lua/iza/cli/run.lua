@@ -13,11 +13,13 @@ local FOLDER = "lua/workflows/"
 local function name_of(path) return path:match "([^/]+)%.lua$" end
 
 -- Whether a file lies in the folder of a workflow, as NAME/part.lua beside NAME.lua, and is a
--- module of it.
+-- module of it; also when it takes the place of a module of a workflow that is built in.
 local function is_part(path, there)
   local folder = path:match "^(.*)/"
   while folder do
-    if there[folder .. ".lua"] then return true end
+    local workflow = folder .. ".lua"
+    local below = workflow:sub(1, 1) == "/" and workflow:sub(#project.root + 2) or workflow
+    if there[workflow] or embedded.read(below) then return true end
     folder = folder:match "^(.*)/"
   end
   return false
