@@ -236,6 +236,7 @@ static int l_listen(lua_State *L) {
   lua_getfield(L, 1, "run");
   s->run = luaL_ref(L, LUA_REGISTRYINDEX);
   if (!start(L, s, &o, &err)) return iz_push_error(L, &err);
+  s->vm->servers++;
   lua_pushvalue(L, 2);
   s->self = luaL_ref(L, LUA_REGISTRYINDEX);
   return 1;
@@ -244,6 +245,7 @@ static int l_listen(lua_State *L) {
 /* ---- the end ---- */
 
 static void free_server(lua_State *L, lserver *s) {
+  if (s->http) s->vm->servers--;
   iz_http_server_free(s->http);
   s->http = NULL;
   iz_router_free(s->router);

@@ -23,7 +23,8 @@ typedef struct state {
   const iz_run *run;
   iz_vm *vm;
   int status;
-  int signal; /* the one that asked us to stop */
+  int signal;  /* the one that asked us to stop */
+  bool served; /* there was a server when it came */
   bool exiting;
   iz_fiber *main; /* anchored in the registry under key_main */
 } state;
@@ -64,7 +65,10 @@ static void on_signal(void *ctx, int sig) {
     iz_signals_answered();
     return;
   }
-  if (!s->signal) s->signal = sig;
+  if (!s->signal) {
+    s->signal = sig;
+    s->served = s->vm->servers > 0;
+  }
   iz_scope_cancel(&s->vm->root);
 }
 
@@ -103,9 +107,11 @@ static void take_status(state *s) {
   if (lua_gettop(f->co) > 0 && lua_isinteger(f->co, 1)) s->status = (int)lua_tointeger(f->co, 1);
 }
 
-/* As the shell reports a program that the signal ended. SIGTERM ended it as it wished. */
+/* As the shell reports a program that the signal ended. For a server SIGTERM is the normal end: it
+ * drained as asked. */
 static int exit_status(const state *s) {
-  if (s->signal && s->signal != SIGTERM) return 128 + s->signal;
+  bool drained = s->signal == SIGTERM && s->served;
+  if (s->signal && !drained) return 128 + s->signal;
   return s->status;
 }
 

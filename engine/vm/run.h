@@ -13,9 +13,9 @@ typedef struct iz_run {
 } iz_run;
 
 /* Runs it and returns the process's exit status: 0, 1 after an error (reported on stderr), 130
- * after Ctrl-C, what the function returned, or what os.exit was given. `os.exit(code, true)`
- * cancels every task, so that <close> handlers run, and then ends; `os.exit(code)` ends at once, as
- * in Lua. */
+ * after Ctrl-C, 143 after SIGTERM (but a server's drain ends as if nothing had come), what the
+ * function returned, or what os.exit was given. `os.exit(code, true)` cancels every task, so that
+ * <close> handlers run, and then ends; `os.exit(code)` ends at once, as in Lua. */
 int iz_run_main(const iz_run *run);
 
 #endif

@@ -71,6 +71,7 @@ struct iz_vm {
   void (*on_failure)(iz_vm *vm, iz_fiber *f); /* a fiber failed and nobody joined it */
   /* Ctrl-C came: true when it was dealt with (a REPL). NULL: all tasks are cancelled. */
   bool (*on_interrupt)(iz_vm *vm);
+  int servers;  /* that listen or drain */
   bool patient; /* long turns are what the user wants: say nothing */
   void *owner;  /* the isolate, for vm/isolate.c */
 };

@@ -23,7 +23,7 @@ local function signalled(signal, code)
 end
 
 describe("a script that computes", function()
-  for signal, status in pairs{TERM = "%d+", INT = "130", HUP = "129"} do
+  for signal, status in pairs{TERM = "143", INT = "130", HUP = "129"} do
     it("is ended by SIG" .. signal .. ", pcall or not, and closes what it holds", function()
       local out = signalled(signal, [[
         local _ <close> = setmetatable({}, {__close = function()
@@ -32,6 +32,27 @@ describe("a script that computes", function()
       assert.matches("^closed\nstatus " .. status .. "\n$", out)
     end)
   end
+end)
+
+describe("a script that waits", function()
+  local function ends(signal, code)
+    return signalled(signal, [[
+      local _ <close> = setmetatable({}, {__close = function()
+        iza.sleep "1ms" print "closed" end}) ]] .. code)
+  end
+
+  it("ends with 128 and the signal's number, after <close>", function()
+    assert.equal("closed\nstatus 143\n", ends("TERM", "iza.sleep(20)"))
+    assert.equal("closed\nstatus 130\n", ends("INT", "iza.sleep(20)"))
+    assert.equal("closed\nstatus 143\n", ends("TERM",
+      "local s = iza.http.serve{routes = {}} s:stop() iza.sleep(20)"))
+  end)
+
+  it("and serves has drained on SIGTERM: 0; on Ctrl-C: 130", function()
+    local serve = "iza.http.serve{routes = {}} iza.sleep(20)"
+    assert.equal("closed\nstatus 0\n", ends("TERM", serve))
+    assert.equal("closed\nstatus 130\n", ends("INT", serve))
+  end)
 end)
 
 describe("a deep recursion", function()
