@@ -4,6 +4,7 @@
 --- A doc comment is a run of comment lines right above a function; the first begins with "---". The
 --- comment at the top of a module is the module's. What has no Lua source (the scheduler's own
 --- functions) is described in lua/iza/init.lua in the same form.
+local doc_class = require "iza.doc_class"
 local near = require "iza.args_help"
 local sources = require "iza.sources"
 
@@ -72,22 +73,6 @@ local function value_line(line)
   if result then return "  returns " .. result end
 end
 
-local function show_item(prefix, item)
-  local out, values = {prefix .. item.signature, ""}, {}
-  for _, line in ipairs(item.lines) do
-    if line:sub(1, 1) == "@" then
-      values[#values + 1] = value_line(line)
-    elseif #values > 0 then
-      values[#values] = values[#values] .. " " .. line
-    else
-      out[#out + 1] = line
-    end
-  end
-  if #values > 0 then out[#out + 1] = "" end
-  table.move(values, 1, #values, #out + 1, out)
-  return table.concat(out, "\n")
-end
-
 local function summary_of(item)
   local text = {}
   for _, line in ipairs(item.lines) do
@@ -104,6 +89,66 @@ local function add_list(out, items)
   end
 end
 
+-- What a source inside the program documents.
+local function items_in(path) return select(2, doc.parse(sources.read(path) or "")) end
+
+local function is_method(item) return item.signature:sub(1, 1) == ":" end
+
+-- The methods of a class: functions of the local behind its description, or of its last name.
+local function methods_of(class)
+  local found, last = {}, class.name:match "[%w_]+$"
+  for _, path in ipairs {class.path, GLOBALS} do
+    for _, item in ipairs(items_in(path)) do
+      local own = path == class.path and item.class == class.var or item.class == last
+      if is_method(item) and own then found[#found + 1] = item end
+    end
+    if #found > 0 or class.path == GLOBALS then break end
+  end
+  return found
+end
+
+-- Adds the fields and methods of a class under a heading; nothing when it has none.
+local function add_class(out, class)
+  local methods = methods_of(class)
+  if #class.fields > 0 then
+    out[#out + 1] = "\n" .. class.name .. " has:"
+    for _, line in ipairs(doc_class.lines(class)) do out[#out + 1] = line end
+  end
+  if #methods > 0 then
+    out[#out + 1] = "\n" .. class.name .. " has the methods:"
+    add_list(out, methods)
+  end
+end
+
+-- Adds the classes that its parameters and results name.
+local function add_classes(out, item)
+  local seen = {}
+  for _, line in ipairs(item.lines) do
+    local text = line:match "^@param %S+ (.*)$" or line:match "^@return (.*)$"
+    for _, class in ipairs(text and doc_class.named(text) or {}) do
+      if not seen[class] then add_class(out, class) end
+      seen[class] = true
+    end
+  end
+end
+
+local function show_item(prefix, item)
+  local out, values = {prefix .. item.signature, ""}, {}
+  for _, line in ipairs(item.lines) do
+    if line:sub(1, 1) == "@" then
+      values[#values + 1] = value_line(line)
+    elseif #values > 0 then
+      values[#values] = values[#values] .. " " .. line
+    else
+      out[#out + 1] = line
+    end
+  end
+  if #values > 0 then out[#out + 1] = "" end
+  table.move(values, 1, #values, #out + 1, out)
+  add_classes(out, item)
+  return table.concat(out, "\n")
+end
+
 local function show_module(name, top, items)
   local out = {"iza." .. name, ""}
   for _, line in ipairs(top) do
@@ -111,15 +156,13 @@ local function show_module(name, top, items)
   end
   if #items > 0 then out[#out + 1] = "" end
   add_list(out, items)
+  for _, class in ipairs(doc_class.options_in("lua/iza/" .. name:gsub("%.", "/") .. ".lua")) do
+    add_class(out, class)
+  end
   return table.concat(out, "\n")
 end
 
 -- ---- finding ----
-
-local function is_method(item) return item.signature:sub(1, 1) == ":" end
-
--- What a source inside the program documents.
-local function items_in(path) return select(2, doc.parse(sources.read(path) or "")) end
 
 -- What the parts of a module (lua/iza/NAME/PART.lua) document and the module itself gives.
 local function items_of_parts(module)
@@ -155,9 +198,19 @@ local function of_class(class, name)
   end
 end
 
+--- The names of the modules that `iza` has.
+---@return string[]
+function doc.modules()
+  local names = {}
+  for name in sources.read(GLOBALS):gmatch '\niza%.([%w_]+) = require "iza%.' do
+    names[#names + 1] = name
+  end
+  return names
+end
+
 -- The page of the global `iza`: its own functions and its modules.
 local function of_iza()
-  local out, modules = {"iza", "", "Functions:"}, {}
+  local out = {"iza", "", "Functions:"}
   for _, path in ipairs {GLOBALS, "lua/iza/task.lua"} do
     local own = {}
     for _, item in ipairs(items_in(path)) do
@@ -165,10 +218,8 @@ local function of_iza()
     end
     add_list(out, own)
   end
-  for name in sources.read(GLOBALS):gmatch '\niza%.([%w_]+) = require "iza%.' do
-    modules[#modules + 1] = "  iza." .. name
-  end
-  out[#out + 1] = "\nModules (`iza help NAME`):\n" .. table.concat(modules, "\n")
+  local modules = doc.modules()
+  out[#out + 1] = "\nModules (`iza help NAME`):\n  iza." .. table.concat(modules, "\n  iza.")
   return table.concat(out, "\n")
 end
 
@@ -218,9 +269,18 @@ function doc.list(module)
   return table.concat(out, "\n")
 end
 
---- The text for a name: `iza`, a module, a function of one or of `iza` itself, or a method.
+local function show_class(name)
+  local class = doc_class.find(name)
+  if not class then return nil end
+  local out = {}
+  add_class(out, class)
+  return #out > 0 and (table.concat(out, "\n"):gsub("^\n", "")) or nil
+end
+
+--- The text for a name: `iza`, a module, a function of one or of `iza` itself, a method, or a class
+--- such as a table of options.
 --- Example: `print(doc.find "json.encode")`
----@param name string "json.encode", "iza.json", "sleep", "channel:send"
+---@param name string "json.encode", "iza.json", "sleep", "channel:send", "ServerOptions"
 ---@return string? text
 ---@return string? guess a name in the same module that was probably meant
 function doc.find(name)
@@ -229,9 +289,9 @@ function doc.find(name)
   local text = direct(name) or of_module(name)
   if text then return text end
   local module, field = name:match "^(.+)[.:]([%w_]+)$"
-  if not module then return nil end
+  if not module then return show_class(name) end
   local found, guess = of_module(module, field)
-  if not found then found = of_class(module, field) end
+  if not found then found = of_class(module, field) or show_class(name) end
   return found, guess and module .. "." .. guess
 end
 

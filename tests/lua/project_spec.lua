@@ -99,6 +99,20 @@ return m
     assert.is_nil(doc.list "tasks")
   end)
 
+  it("lists the fields of option tables and the methods of what is returned", function()
+    for _, name in ipairs {"http.serve", "ServerOptions", "iza.ServerOptions"} do
+      assert.truthy(doc.find(name):find('\n  port?: integer default: any free one', 1, true), name)
+    end
+    assert.truthy(doc.find("http.get"):find("\n  timeout?: number|string a limit for", 1, true))
+    assert.truthy(doc.find("http.Retry"):find("\n  max?: integer", 1, true))
+    assert.truthy(doc.find("csv.open"):find("read() returns nil, err and an iterator", 1, true))
+    assert.truthy(doc.find("exec"):find("\n  cwd?: string", 1, true))
+    for _, name in ipairs {"channel", "Channel"} do
+      assert.truthy(doc.find(name):find("\n  :recv(duration)\n", 1, true), name)
+    end
+    assert.truthy(doc.find("spawn"):find("\n  :join(duration)\n", 1, true))
+  end)
+
   it("knows what was meant", function()
     local text, guess = doc.find "json.encod"
     assert.is_nil(text)

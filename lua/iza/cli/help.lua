@@ -45,6 +45,10 @@ usage: iza FILE.lua [ARGS]     run a script
   print_verbs()
   print("\n" .. term.style("topics for `iza help TOPIC`:", "bold"))
   print("  " .. table.concat(topics(), "  "))
+  print("\n" .. term.style("modules for `iza help MODULE`:", "bold"))
+  for _, line in ipairs(near.wrap(table.concat(doc.modules(), " "), 76)) do
+    print("  " .. (line:gsub(" ", "  ")))
+  end
   print("\n`iza VERB --help` shows a verb's options, `iza help json.encode` a function.")
 end
 
