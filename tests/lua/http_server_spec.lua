@@ -68,6 +68,13 @@ describe("iza.http.serve", function()
       function() return 42 end)
     named('an answer has no field "jsn"; did you mean json?: it has status, headers and one of '
       .. "json, html, text, body, file, stream, sse", function() return {jsn = 1} end)
+    named('an answer has no field "staus"; did you mean status?: it has status, headers and one of '
+      .. "json, html, text, body, file, stream, sse",
+      function() return {json = 1, staus = 404} end)
+    named("an answer with sse has the status 200: clients take no other",
+      function() return {status = 404, sse = print} end)
+    assert.matches("an answer has one body, not %a+ and %a+$",
+      first_line(function() return {json = 1, text = "a"} end))
     named("schade", function() return nil, "schade" end)
     named("a handler returns a table, a string, or a status and one of them; got a boolean",
       function() return true end)
@@ -561,8 +568,26 @@ describe("iza.http.serve", function()
     s, err = serve{static = {["/x"] = "/no/such/folder"}}
     assert.is_nil(s)
     assert.equal("ENOENT", err.code)
-    assert.has_error(function() serve{prot = 80} end)
-    assert.has_error(function() serve{limits = {bdy = 1}} end)
-    assert.has_error(function() serve{routes = {["GET /"] = "text"}} end)
+    for expected, opts in pairs{
+      ["unknown option 'prot'"] = {prot = 80},
+      ["limits: unknown option 'bdy'"] = {limits = {bdy = 1}},
+      ["handler of \"GET /\" must be a function"] = {routes = {["GET /"] = "text"}},
+      ["rate must be greater than 0, got %-1"] = {limits = {rate = -1}},
+      ["burst must be at least 1"] = {limits = {rate = 1, burst = 0.5}},
+      ["burst needs rate"] = {limits = {burst = 2}},
+      ["time must be a duration"] = {limits = {time = "x"}},
+      ["serve: connections: a whole number from 1"] = {limits = {connections = 0}},
+      ["serve: port: a whole number from 0 to 65535"] = {port = 99999},
+      ["serve: limits.header: 256 bytes to 48 KB"] = {limits = {header = "1MB"}},
+      ["middleware%[1%] must be a function, got number"] = {middleware = {1}},
+      ["hosts%[2%] must be a string, got table"] = {hosts = {"a", {}}},
+      ["tls: cert must be a string"] = {tls = {cert = 1, key = 2}},
+      ["tls needs cert and key"] = {tls = {cert = "c.pem"}},
+    } do
+      local ok, why = pcall(serve, opts)
+      assert.is_false(ok, expected)
+      assert.matches("http_server_spec.lua:%d+: iza.http.serve: .*" ..
+        expected:gsub("^serve: ", ""), tostring(why))
+    end
   end)
 end)

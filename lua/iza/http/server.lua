@@ -258,46 +258,59 @@ local function send_json(req, status, value, headers)
   return respond(req, status, text, "application/json", headers)
 end
 
-local answer_names = {"status", "headers", "json", "html", "text", "body", "file", "stream", "sse"}
-local known = {}
-for _, name in ipairs(answer_names) do known[name] = true end
+-- How each kind of body is sent.
+local senders = {}
 
--- The rarer forms of an answer.
-local function send_other(req, status, answer)
-  local headers = answer.headers
-  if answer.body then return respond(req, status, answer.body, nil, headers) end
-  if answer.file then return core.file(req, status, answer.file, nil, headers) end
-  if answer.stream then
-    if core.start(req, status, nil, "application/octet-stream", headers) then
-      answer.stream(setmetatable({req = req}, Writer))
-    end
-    return core.finish(req)
+function senders.json(req, status, answer)
+  return send_json(req, status, answer.json, answer.headers)
+end
+function senders.text(req, status, answer)
+  return respond(req, status, answer.text, "text/plain; charset=utf-8", answer.headers)
+end
+function senders.html(req, status, answer)
+  return respond(req, status, answer.html, "text/html; charset=utf-8", answer.headers)
+end
+function senders.body(req, status, answer)
+  return respond(req, status, answer.body, nil, answer.headers)
+end
+function senders.file(req, status, answer)
+  return core.file(req, status, answer.file, nil, answer.headers)
+end
+function senders.stream(req, status, answer)
+  if core.start(req, status, nil, "application/octet-stream", answer.headers) then
+    answer.stream(setmetatable({req = req}, Writer))
   end
-  if answer.sse then
-    if core.start_sse(req, 15, headers) then answer.sse(setmetatable({req = req}, Events)) end
-    return core.finish(req)
+  return core.finish(req)
+end
+function senders.sse(req, status, answer)
+  if status ~= 200 then error("an answer with sse has the status 200: clients take no other", 0) end
+  if core.start_sse(req, 15, answer.headers) then
+    answer.sse(setmetatable({req = req}, Events))
   end
-  for key in pairs(answer) do
-    if not known[key] then
-      local guess = type(key) == "string"
-        and require("iza.args_help").nearest(key, answer_names)
-      error(("an answer has no field %q%s: it has status, headers and one of json, html, text, " ..
-        "body, file, stream, sse"):format(tostring(key),
-        guess and "; did you mean " .. guess .. "?" or ""), 0)
-    end
-  end
-  return respond(req, status, nil, nil, headers)
+  return core.finish(req)
+end
+
+local answer_names = {"status", "headers", "json", "html", "text", "body", "file", "stream", "sse"}
+
+local function refuse_field(key)
+  local guess = type(key) == "string" and require("iza.args_help").nearest(key, answer_names)
+  error(("an answer has no field %q%s: it has status, headers and one of json, html, text, " ..
+    "body, file, stream, sse"):format(tostring(key),
+    guess and "; did you mean " .. guess .. "?" or ""), 0)
 end
 
 local function send_table(req, status, answer)
-  if answer.json ~= nil then return send_json(req, status, answer.json, answer.headers) end
-  if answer.text then
-    return respond(req, status, answer.text, "text/plain; charset=utf-8", answer.headers)
+  local body
+  for key in next, answer do
+    if senders[key] then
+      if body then error(("an answer has one body, not %s and %s"):format(body, key), 0) end
+      body = key
+    elseif key ~= "status" and key ~= "headers" then
+      refuse_field(key)
+    end
   end
-  if answer.html then
-    return respond(req, status, answer.html, "text/html; charset=utf-8", answer.headers)
-  end
-  return send_other(req, status, answer)
+  if not body then return respond(req, status, nil, nil, answer.headers) end
+  return senders[body](req, status, answer)
 end
 
 local function error_body(req, code, message)
@@ -437,20 +450,43 @@ local serve_fields = {host = "string", port = "integer", routes = "table", middl
   static = "table", tls = "table", limits = "table", hosts = "table", develop = "boolean",
   reuse_port = "boolean", access_log = "boolean|string"}
 
+local tls_fields = {cert = "string", key = "string"}
+
 local limit_fields = {header = "size", body = "size", connections = "integer", rate = "number",
   burst = "number", time = "duration", header_time = "duration", idle = "duration",
   stall = "duration", body_rate = "size"}
 
+local function check_list(name, list, kind)
+  for i, value in ipairs(list or {}) do
+    if type(value) ~= kind then
+      misuse("iza.http.serve: %s[%d] must be a %s, got %s", name, i, kind, type(value))
+    end
+  end
+end
+
+local function check_rate(limits)
+  if limits.rate and not (limits.rate > 0 and limits.rate < math.huge) then
+    misuse("iza.http.serve: limits: rate must be greater than 0, got %s", tostring(limits.rate))
+  elseif limits.burst and not (limits.burst >= 1 and limits.rate) then
+    misuse(limits.rate and "iza.http.serve: limits: burst must be at least 1"
+      or "iza.http.serve: limits: burst needs rate")
+  end
+end
+
 local function core_options(opts)
   local limits = options.check("iza.http.serve: limits", "ServerLimits", opts.limits, limit_fields)
+  local tls = options.check("iza.http.serve: tls", "ServerOptions", opts.tls, tls_fields)
+  check_rate(limits)
+  check_list("middleware", opts.middleware, "function")
+  check_list("hosts", opts.hosts, "string")
   local given = {host = opts.host, port = opts.port, static = opts.static, run = run,
     access_log = opts.access_log, reuse_port = shared_port(opts), patterns = {}, handlers = {},
     hosts = opts.hosts and table.concat(opts.hosts, " "),
-    cert = opts.tls and opts.tls.cert, key = opts.tls and opts.tls.key}
+    cert = tls.cert, key = tls.key}
   for key, value in pairs(limits) do
     given[key] = value
   end
-  if opts.tls and not (opts.tls.cert and opts.tls.key) then
+  if opts.tls and not (tls.cert and tls.key) then
     misuse "iza.http.serve: tls needs cert and key, the paths of PEM files"
   end
   return given
@@ -490,7 +526,8 @@ function server.serve(opts)
   opts = options.check("iza.http.serve", "ServerOptions", opts, serve_fields)
   local given = core_options(opts)
   add_routes(given, opts)
-  local listening, err = core.listen(given)
+  local fits, listening, err = pcall(core.listen, given)
+  if not fits then misuse("iza.http.serve: %s", listening) end
   if not listening then return nil, err end
   local host = opts.host or "127.0.0.1"
   local self = setmetatable({handle = listening, host = host, port = core.port(listening),
