@@ -391,6 +391,7 @@ bool iz_modules_native(lua_State *L, const char *name) {
                                       "iza.core.json",
                                       "iza.core.zone",
                                       "iza.template_html",
+                                      "iza.template_script",
                                       NULL};
   if (!iz_modules_is_native(name) && !is_one_of(name, parts)) return false;
   if (iz_modules_load(L, name)) return true;
