@@ -1,4 +1,5 @@
-/* access.c -- the access log: one JSON line a request, written once a turn of the loop.
+/* access.c -- the access log: one JSON line a request, through an appender, which never holds up
+ * the loop. Lines that it could not keep are counted before the next: {"time":"...","lost":3}.
  *
  * {"time":"2026-01-31T12:00:00.123Z","id":"1f2e3d4c-2a","addr":"127.0.0.1","method":"GET",
  *  "path":"/x","status":200,"bytes":13,"ms":0.412}. `path` leaves the query out: it may hold
@@ -10,10 +11,8 @@
 #include "base/clock.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 void iz_http_addr_text(const iz_http_addr *a, char *out, size_t size) {
   if (a->family == AF_UNIX)
@@ -52,11 +51,7 @@ static void add_text(iz_buf *b, const iz_http_head *h, iz_http_span s) {
   }
 }
 
-void iz_http_access(iz_http_req *r) {
-  iz_http_server *s = r->server;
-  if (s->o.access_fd < 0) return;
-  iz_buf *b = &s->log;
-  size_t from = b->len;
+static void add_line(const iz_http_req *r, iz_buf *b) {
   char id[32], addr[64];
   iz_http_id(r, id, sizeof id);
   iz_http_peer(r, addr, sizeof addr);
@@ -68,22 +63,18 @@ void iz_http_access(iz_http_req *r) {
   double ms = r->started ? (double)(iz_now() - r->started) / (double)IZ_MS : 0;
   iz_buf_addf(b, "\",\"status\":%d,\"bytes\":%llu,\"ms\":%.3f}\n", r->status,
               (unsigned long long)r->sent, ms);
-  if (b->oom) {
-    b->len = from; /* a line that did not fit is lost, the ones before it are not */
-    b->oom = false;
-  }
-  iz_loop_at_turn_end(s->loop, &s->log_flush);
 }
 
-void iz_http_access_flush(iz_defer *d) {
-  iz_http_server *s = IZ_OUTER(d, iz_http_server, log_flush);
-  size_t at = 0;
-  while (at < s->log.len) {
-    ssize_t n = write(s->o.access_fd, s->log.data + at, s->log.len - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break; /* a full disk must not stop the service */
-    at += (size_t)n;
+void iz_http_access(const iz_http_req *r) {
+  iz_http_server *s = r->server;
+  if (!s->access) return;
+  iz_buf *b = &s->lines;
+  iz_buf_clear(b);
+  if (s->lines_lost) {
+    add_time(b);
+    iz_buf_addf(b, ",\"lost\":%llu}\n", (unsigned long long)s->lines_lost);
   }
-  iz_buf_clear(&s->log);
-  if (s->log.cap > 256 * 1024) iz_buf_free(&s->log);
+  add_line(r, b);
+  bool kept = !b->oom && iz_appender_add(s->access, b->data, b->len);
+  s->lines_lost = kept ? 0 : s->lines_lost + 1;
 }

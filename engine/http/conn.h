@@ -5,6 +5,7 @@
 
 #include "http/server.h"
 #include "http/tls.h"
+#include "loop/appender.h"
 
 #include <event2/event_struct.h>
 #include <sys/queue.h>
@@ -77,10 +78,11 @@ struct iz_http_server {
   uint64_t serial;
   uint32_t boot;
   int64_t date_second;
-  char date[40];  /* "Date: ...\r\n" */
-  iz_buf scratch; /* an answer being put together */
-  iz_buf log;     /* access log lines of this turn */
-  iz_defer log_flush;
+  char date[40];       /* "Date: ...\r\n" */
+  iz_buf scratch;      /* an answer being put together */
+  iz_appender *access; /* the access log; NULL: none */
+  iz_buf lines;        /* of it, being put together */
+  uint64_t lines_lost; /* since the last one kept */
   iz_http_limiter *limiter;
   char *read_buf, *tls_buf; /* IZ_HTTP_READ_SIZE each */
   char *hosts, *unix_path;
@@ -113,8 +115,7 @@ bool iz_http_limiter_new(iz_http_server *s);
 void iz_http_limiter_free(iz_http_server *s);
 
 /* access.c */
-void iz_http_access(iz_http_req *req);
-void iz_http_access_flush(iz_defer *d);
+void iz_http_access(const iz_http_req *req);
 void iz_http_addr_text(const iz_http_addr *a, char *out, size_t size);
 
 /* server.c */

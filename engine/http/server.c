@@ -232,6 +232,8 @@ static bool start(iz_http_server *s, iz_err *err) {
   bool local = strncmp(s->o.host, "unix:", 5) == 0;
   if (!(local ? listen_unix(s, s->o.host + 5, err) : listen_tcp(s, err))) return false;
   if (!set_hosts(s, err)) return false;
+  if (s->o.access_fd >= 0 && !(s->access = iz_appender_new(s->loop, s->o.access_fd, err)))
+    return false;
   event_assign(&s->ev, iz_loop_base(s->loop), s->fd, EV_READ | EV_PERSIST, on_accept, s);
   accept_more(s, true);
   return s->accepting || iz_fail_oom(err);
@@ -244,7 +246,6 @@ iz_http_server *iz_http_listen(iz_loop *loop, const iz_http_options *o, iz_err *
   s->o = *o;
   s->fd = -1;
   s->date_second = -1;
-  s->log_flush.fn = iz_http_access_flush;
   s->o.host = iz_strdup(o->host);
   s->o.hosts = o->hosts ? iz_strdup(o->hosts) : NULL;
   s->read_buf = iz_alloc(IZ_HTTP_READ_SIZE);
@@ -341,8 +342,7 @@ void iz_http_server_free(iz_http_server *s) {
   if (!s) return;
   if (s->listening) iz_pending_remove_server(s);
   if (s->listening && !s->over) abandon(s);
-  iz_loop_undefer(s->loop, &s->log_flush);
-  if (s->log.len) iz_http_access_flush(&s->log_flush);
+  iz_appender_close(s->access);
   for (iz_http_req *r = s->spare, *next; r; r = next) {
     next = r->user;
     iz_http_head_free(&r->head);
@@ -353,7 +353,7 @@ void iz_http_server_free(iz_http_server *s) {
   iz_http_limiter_free(s);
   if (s->o.tls) iz_tls_context_free(s->o.tls);
   iz_buf_free(&s->scratch);
-  iz_buf_free(&s->log);
+  iz_buf_free(&s->lines);
   iz_free(s->read_buf);
   iz_free(s->tls_buf);
   iz_free(s->hosts);

@@ -218,6 +218,31 @@ describe("iza.http.serve", function()
     end)
   end)
 
+  it("an upload that is cut leaves the file that was there", function()
+    local path, failure = os.tmpname(), nil
+    assert(iza.fs.write(path, "old"))
+    local over = iza.channel(1)
+    with(routes{
+      ["POST /"] = function(req)
+        local size, err = req:multipart()():save(path)
+        failure = {size, err and err.code}
+        over:send(true)
+        return {status = 400}
+      end,
+    }, function(s)
+      raw(s, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200\r\nConnection: close\r\n"
+        .. "Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\n"
+        .. 'Content-Disposition: form-data; name=a; filename=b\r\n\r\nnew content')
+      over:recv "5s"
+    end)
+    assert.same({nil, "invalid"}, failure)
+    assert.equal("old", iza.fs.read(path))
+    assert.equal("invalid", select(2, require("iza.save")(path, function()
+      return nil, iza.error("invalid", "no more")
+    end)).code)
+    os.remove(path)
+  end)
+
   it("runs middleware outside in, and shows it answers as tables", function()
     local order = {}
     with({
@@ -515,6 +540,31 @@ describe("iza.http.serve", function()
       {rows[1].method, rows[1].path, rows[1].status, rows[1].bytes, rows[1].addr})
     assert.equal(404, rows[2].status)
     assert.truthy(rows[1].ms >= 0 and rows[1].time:find("^%d+%-%d+%-%d+T") and rows[1].id)
+  end)
+
+  it("goes on serving when nobody reads the access log, or its disk is full", function()
+    local fifo = os.tmpname()
+    os.remove(fifo)
+    assert(iza.exec{"mkfifo", fifo}.ok)
+    local fifo_ends = assert(io.open(fifo, "r+")) -- both: opening waits for nobody
+    local path = "/" .. ("x"):rep(4000)
+    with({routes = {["GET /*rest"] = function() return "hello" end}, access_log = fifo},
+      function(s)
+        local url = "http://127.0.0.1:" .. s.port .. path
+        for i = 1, 50 do assert.equal("hello", iza.http.get(url .. i).body) end
+        local log, i = assert(iza.exec{"head", "-n", "50", fifo, timeout = "20s"}).stdout, 0
+        for line in log:gmatch "[^\n]+" do
+          i = i + 1
+          assert.equal(path .. i, json.decode(line).path)
+        end
+        assert.equal(50, i)
+      end)
+    fifo_ends:close()
+    os.remove(fifo)
+    with({routes = {["GET /"] = function() return "hello" end}, access_log = "/dev/full"},
+      function(s)
+        for _ = 1, 5 do assert.truthy(curl(s, "/"):find("hello", 1, true)) end
+      end)
   end)
 
   it("listens on a unix socket and tells who asks", function()

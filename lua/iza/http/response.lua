@@ -162,25 +162,6 @@ function Response:lines() return each(self, "line") end
 ---@return fun(): iza.http.Event?
 function Response:sse() return each(self, "event") end
 
--- Raising drops the file that is written aside.
-local function write_file(self, path)
-  local file <close>, failure = require("iza.fs").open(path, "w")
-  if not file then error(failure, 0) end
-  local size = 0
-  while true do
-    local piece, err = self:chunk()
-    if err then error(err, 0) end
-    if not piece then break end
-    local ok
-    ok, err = file:write(piece)
-    if not ok then error(err, 0) end
-    size = size + #piece
-  end
-  local ok, err = file:close()
-  if not ok then error(err, 0) end
-  return size
-end
-
 --- Writes the body to a file as it arrives. The file appears when it is whole: a cut stream leaves
 --- what was there.
 --- Example: `local size, err = iza.http.stream(url):save("data.bin")`
@@ -188,11 +169,8 @@ end
 ---@return integer? size bytes written
 ---@return table? err
 function Response:save(path)
-  local ok, size = pcall(write_file, self, path)
-  if ok then return size end
-  self:close()
-  if type(size) ~= "table" or size.code == "cancelled" then error(size, 0) end
-  return nil, size
+  local _ <close> = self
+  return require("iza.save")(path, function() return self:chunk() end)
 end
 
 --- Ends a stream; what it is still sending is dropped. Repeating it does nothing.

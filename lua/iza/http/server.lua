@@ -174,33 +174,14 @@ function Part:text()
   end
 end
 
---- Writes the content to a file; returns its size.
+--- Writes the content to a file as it arrives; returns its size. The file appears when it is
+--- whole: a cut upload leaves what was there.
 --- Example: `local size, err = part:save("data/uploads/" .. id)`
 ---@param path string
 ---@return integer? size
 ---@return table? err
 function Part:save(path)
-  local file, why = io.open(path, "wb")
-  if not file then return nil, task.error("io", "cannot save the upload: " .. why) end
-  local size = 0
-  while true do
-    local piece, err = core.part_data(self.parser)
-    local ok
-    if piece then
-      ok, why = file:write(piece)
-      size = size + #piece
-      if not ok then err = task.error("io", "cannot save the upload: " .. why) end
-    elseif not err then
-      ok, why = file:close()
-      if ok then return size end
-      err = task.error("io", "cannot save the upload: " .. why)
-    end
-    if err then
-      file:close()
-      os.remove(path)
-      return nil, err
-    end
-  end
+  return require("iza.save")(path, function() return core.part_data(self.parser) end)
 end
 
 --- Walks the parts of a multipart/form-data body as they come; what is not read of a part is passed
