@@ -18,12 +18,17 @@ void iz_free(void *p);                      /* p may be NULL */
 char *iz_strndup(const char *s, size_t n);  /* always NUL-terminated */
 char *iz_strdup(const char *s);
 
-/* Fault injection, for tests. The n-th allocation from now (1 = the next) fails once; 0 turns it
- * off. `every` makes all later ones fail too. */
+/* Fault injection, for tests. The n-th allocation from now (1 = the next) fails, and so does the
+ * one after it when it is an iz_realloc that asks for the very same: Lua tries again after a
+ * collection, and would never see a failure. 0 turns it off. `every` makes all later ones fail too.
+ */
 void iz_alloc_fail(uint64_t n, int every);
 /* Allocations since the last iz_alloc_fail() call; it counts only while injection is on. */
 uint64_t iz_alloc_seen(void);
 /* Whether an injected failure has happened since the last iz_alloc_fail(). */
 int iz_alloc_failed(void);
+/* Blocks taken less blocks given back since injection was turned on (UINT64_MAX as n: it is on and
+ * nothing fails). Two runs that end in the same state differ by what one of them leaked. */
+int64_t iz_alloc_live(void);
 
 #endif

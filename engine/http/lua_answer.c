@@ -13,6 +13,7 @@ static void add_header(lua_State *L, iz_http_req *req, const char *name, size_t 
   const char *value = lua_tolstring(L, -1, &vlen);
   if (!value) luaL_error(L, "header %s: a string is expected", name);
   if (iz_http_header(req, name, nlen, value, vlen)) return;
+  if (req->fields.oom) luaL_error(L, "not enough memory");
   if (iz_http_is_token(name, nlen) && iz_http_is_field_value(value, vlen))
     luaL_error(L, "header %s is written by the server itself", name);
   luaL_error(L, "header %s: a line break or another character that no header may have", name);
@@ -48,7 +49,7 @@ static void add_fields(lua_State *L, iz_http_req *req, int type, int headers) {
   add_headers(L, req, headers);
   const char *text = lua_tolstring(L, type, &n);
   if (text && !req->has_type && !iz_http_header(req, "Content-Type", 12, text, n))
-    luaL_error(L, "malformed content type");
+    luaL_error(L, req->fields.oom ? "not enough memory" : "malformed content type");
 }
 
 static int check_status(lua_State *L, int arg) {

@@ -23,11 +23,13 @@ typedef struct lserver {
   int mount_count;
   int access_fd;
   int self, run, handlers; /* registry references; handlers: table, index + 1 -> function */
+  iz_fiber *keeper;        /* the server ends with it */
   bool over;
 } lserver;
 
 /* A task that runs handlers, one request after another: a task costs more than most handlers do.
- * A userdata, at index 1 of its task's stack. */
+ * A userdata, at index 1 of its task's stack; the registry holds it until that task is over. Its
+ * user value is the object of its request. */
 struct lworker {
   lserver *server;
   iz_fiber *fiber;
@@ -54,8 +56,11 @@ struct lreq {
 
 /* The request at arg; raises when it is none, or over (`live`). */
 lreq *iz_check_request(lua_State *L, int arg, bool live);
-/* The object lets go of its request, which its caller answers and releases. */
+/* The object lets go of its request, which its caller answers and releases. Who still waits for it
+ * in another task is told. */
 void iz_request_over(lreq *r);
+/* Releases a request whose handler is over; without an answer by now, something stopped it. */
+void iz_request_release(iz_http_req *req);
 /* Suspends until the request's connection has news; k runs then. */
 int iz_request_wait(lua_State *L, lreq *r, lua_KFunction k, lua_KContext ctx);
 /* Pushes nil and the error that a body could not be read; its `status` is what to answer with. */

@@ -22,8 +22,10 @@ lreq *iz_check_request(lua_State *L, int arg, bool live) {
 void iz_push_request(lua_State *L, lworker *w) {
   lreq *r = lua_newuserdatauv(L, sizeof *r, 2);
   *r = (lreq){.server = w->server, .worker = w, .req = w->req};
-  w->lua = r;
   luaL_setmetatable(L, CLASS);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, 1, 1); /* without memory its <close> may never run: the worker needs it */
+  w->lua = r;
 }
 
 /* ---- fields ---- */
@@ -210,20 +212,24 @@ int iz_request_wait(lua_State *L, lreq *r, lua_KFunction k, lua_KContext ctx) {
 /* ---- the end ---- */
 
 void iz_request_over(lreq *r) {
+  iz_wait_done(&r->wait);
   iz_buf_free(&r->worker->text);
   r->worker->req = NULL;
   r->worker->lua = NULL;
   r->req = NULL;
 }
 
-/* Without an answer by now, something stopped the handler by force. */
+void iz_request_release(iz_http_req *req) {
+  if (iz_http_alive(req) && !req->status) iz_http_error(req, 500, "the handler was stopped");
+  iz_http_release(req);
+}
+
 static int request_close(lua_State *L) {
   lreq *r = luaL_checkudata(L, 1, CLASS);
   iz_http_req *req = r->req;
   if (!req) return 0;
   iz_request_over(r);
-  if (iz_http_alive(req) && !req->status) iz_http_error(req, 500, "the handler was stopped");
-  iz_http_release(req);
+  iz_request_release(req);
   return 0;
 }
 

@@ -141,9 +141,9 @@ static bool add_routes(lua_State *L, lserver *s, iz_err *err) {
   return ok;
 }
 
-/* A route of the program's own at the same place wins. */
+/* A route to the last mount. One of the program's own at the same place wins. */
 static bool add_mount_route(lserver *s, const char *pattern, iz_err *err) {
-  if (iz_router_add(s->router, pattern, MOUNT + s->mount_count, err)) return true;
+  if (iz_router_add(s->router, pattern, MOUNT + s->mount_count - 1, err)) return true;
   return strcmp(err->code, "exists") == 0;
 }
 
@@ -158,10 +158,10 @@ static bool add_mount(lua_State *L, lserver *s, const char *prefix, const char *
   s->mounts = mounts;
   mounts[s->mount_count] = iz_static_new(s->vm->loop, dir, err);
   if (!mounts[s->mount_count]) return false;
+  s->mount_count++; /* from here on freed with the server */
   bool ok = add_mount_route(s, lua_pushfstring(L, "GET %s/*path", base), err) &&
             add_mount_route(s, lua_pushfstring(L, "GET %s/", base), err) &&
             (n == 0 || add_mount_route(s, lua_pushfstring(L, "GET %s", base), err));
-  s->mount_count++;
   lua_pop(L, n ? 4 : 3);
   return ok;
 }
@@ -235,10 +235,12 @@ static int l_listen(lua_State *L) {
   s->handlers = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_getfield(L, 1, "run");
   s->run = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushboolean(L, 0);
+  s->self = luaL_ref(L, LUA_REGISTRYINDEX); /* the place, so that nothing fails once it listens */
   if (!start(L, s, &o, &err)) return iz_push_error(L, &err);
   s->vm->servers++;
   lua_pushvalue(L, 2);
-  s->self = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_rawseti(L, LUA_REGISTRYINDEX, s->self);
   return 1;
 }
 
@@ -246,6 +248,8 @@ static int l_listen(lua_State *L) {
 
 static void free_server(lua_State *L, lserver *s) {
   if (s->http) s->vm->servers--;
+  if (s->keeper) s->keeper->over = NULL;
+  s->keeper = NULL;
   iz_http_server_free(s->http);
   s->http = NULL;
   iz_router_free(s->router);
@@ -296,6 +300,24 @@ static int l_stop(lua_State *L) {
   return stop_step(L, LUA_OK, 0);
 }
 
+static void keeper_over(void *ctx) {
+  lserver *s = ctx;
+  s->keeper = NULL;
+  if (!s->over) iz_http_stop(s->http, 0);
+}
+
+/* keep(server, task): when the task is over, so is the server. For a task that stops it itself and
+ * may fail to, without memory. */
+static int l_keep(lua_State *L) {
+  lserver *s = check_server(L);
+  iz_fiber *f = iz_check_fiber(L, 2);
+  if (!s->http) return 0;
+  f->over = keeper_over;
+  f->over_ctx = s;
+  s->keeper = f;
+  return 0;
+}
+
 static int l_port(lua_State *L) {
   lserver *s = check_server(L);
   lua_pushinteger(L, s->http ? iz_http_port(s->http) : 0);
@@ -337,8 +359,9 @@ static int l_log(lua_State *L) {
 
 int iz_open_http_server(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"listen", l_listen}, {"stop", l_stop}, {"port", l_port},        {"stats", l_stats},
-      {"report", l_report}, {"log", l_log},   {"wrap", iz_error_wrap}, {NULL, NULL}};
+      {"listen", l_listen}, {"stop", l_stop},        {"port", l_port},
+      {"stats", l_stats},   {"keep", l_keep},        {"report", l_report},
+      {"log", l_log},       {"wrap", iz_error_wrap}, {NULL, NULL}};
   luaL_newmetatable(L, CLASS);
   lua_pushcfunction(L, server_gc);
   lua_setfield(L, -2, "__gc");

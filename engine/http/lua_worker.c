@@ -55,6 +55,8 @@ static int work(lua_State *L, int status, lua_KContext ctx) {
     lua_settop(L, 1);
     if (ctx == RAN) {
       if (!as_new(w)) return 0;
+      lua_pushnil(L);
+      lua_setiuservalue(L, 1, 1);
       join_idle(w);
       w->wait = (iz_wait){.cancel = cancel_idle};
       return iz_await(L, &w->wait, work, GOT_REQUEST);
@@ -75,30 +77,55 @@ static int work_first(lua_State *L) {
 
 /* ---- giving requests ---- */
 
-/* Without memory to begin, a worker dies with the request in its hands. */
-static int worker_gc(lua_State *L) {
-  lworker *w = luaL_checkudata(L, 1, CLASS);
+/* The request in its hands, which nobody answers any more. */
+static iz_http_req *let_go(lworker *w) {
+  iz_http_req *req = w->req;
+  if (w->lua) iz_request_over(w->lua);
   iz_buf_free(&w->text);
-  if (!w->req) return 0;
-  iz_http_error(w->req, 503, "out of memory");
-  iz_http_release(w->req);
   w->req = NULL;
+  return req;
+}
+
+static void unanchor(lworker *w) {
+  lua_State *L = w->server->vm->L;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, w);
+}
+
+/* Without memory a task may end before it or its <close> could do anything about the request. */
+static void worker_over(void *ctx) {
+  lworker *w = ctx;
+  iz_http_req *req = let_go(w);
+  unanchor(w);
+  if (req) iz_request_release(req);
+}
+
+/* Only a state that closes collects one with a request. */
+static int worker_gc(lua_State *L) {
+  iz_http_req *req = let_go(luaL_checkudata(L, 1, CLASS));
+  if (req) iz_http_release(req);
   return 0;
 }
 
 typedef struct arrival {
   lserver *server;
   iz_http_req *req;
+  lworker *worker; /* anchored */
   int handler;
 } arrival;
 
 static int new_worker(lua_State *L) {
-  const arrival *a = lua_touserdata(L, 1);
+  arrival *a = lua_touserdata(L, 1);
   lua_pushcfunction(L, work_first);
-  lworker *w = lua_newuserdatauv(L, sizeof *w, 0);
+  lworker *w = lua_newuserdatauv(L, sizeof *w, 1);
   *w = (lworker){.server = a->server, .handler = a->handler};
   luaL_setmetatable(L, CLASS);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, w);
+  a->worker = w;
   w->fiber = iz_fiber_spawn(L, 1, &a->server->scope, 0);
+  w->fiber->over = worker_over;
+  w->fiber->over_ctx = w;
   w->req = a->req;
   w->req->user = w;
   return 0;
@@ -115,11 +142,12 @@ void iz_worker_run(lserver *s, iz_http_req *req, int handler) {
     return;
   }
   lua_State *L = s->vm->L;
-  arrival a = {s, req, handler};
+  arrival a = {.server = s, .req = req, .handler = handler};
   lua_pushcfunction(L, new_worker);
   lua_pushlightuserdata(L, &a);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
   lua_pop(L, 1); /* no memory for a task */
+  if (a.worker) unanchor(a.worker);
   iz_http_error(req, 503, "out of memory");
   iz_http_release(req);
 }

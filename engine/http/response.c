@@ -248,6 +248,10 @@ void iz_http_error(iz_http_req *r, int status, const char *message) {
 
 void iz_http_start(iz_http_req *r, int status, int64_t length) {
   if (!r->conn || r->status || refused_body(r, status)) return;
+  if (r->fields.oom) {
+    iz_http_respond(r, 500, NULL, 0); /* half a field would spoil the head */
+    return;
+  }
   r->head_only = r->head_only || has_no_body(status);
   r->left = length;
   if (length < 0 && r->head.minor == 0) r->close = true;
@@ -274,7 +278,7 @@ static void send_part(iz_http_req *r, const char *data, size_t n) {
   iz_buf *b = &r->server->scratch;
   iz_buf_clear(b);
   if (r->chunked) iz_buf_addf(b, "%zx\r\n", n);
-  if (r->chunked && n > COPY_MAX) {
+  if (r->chunked && n > COPY_MAX && !b->oom) {
     iz_conn_send(r->conn, b->data, b->len, data, n);
     iz_conn_send(r->conn, "\r\n", 2, NULL, 0);
     return;

@@ -169,9 +169,12 @@ static void redirect_to_folder(iz_http_req *r) {
   iz_buf_addc(&b, '/');
   if (r->head.query.len) iz_buf_addc(&b, '?');
   iz_buf_add(&b, iz_http_text(&r->head, r->head.query), r->head.query.len);
-  iz_http_header(r, "Location", 8, b.data, b.len);
+  bool oom = b.oom || !iz_http_header(r, "Location", 8, b.data, b.len);
   iz_buf_free(&b);
-  iz_http_respond(r, 301, NULL, 0);
+  if (oom)
+    iz_http_error(r, 503, "out of memory");
+  else
+    iz_http_respond(r, 301, NULL, 0);
 }
 
 static void refuse(file *f) {

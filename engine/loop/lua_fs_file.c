@@ -230,7 +230,7 @@ static void work_write(iz_op *op) {
   file *f = o->f;
   int fd = f->mode == 'w' ? f->draft.fd : f->fd;
   op->ok = iz_fs_write_all(fd, f->path, o->piece.data, o->piece.len, &op->stop, &op->err);
-  if (!op->ok) f->broken = true;
+  f->broken = !op->ok;
   if (op->ok && o->commit) op->ok = iz_fs_draft_commit(&f->draft, &op->err);
 }
 
@@ -250,6 +250,7 @@ static file_op *flush_op(lua_State *L, file *f, bool commit) {
   o->commit = commit;
   o->piece = f->buf;
   f->buf = (iz_buf){0};
+  f->broken = true; /* until it is written */
   return o;
 }
 

@@ -23,7 +23,7 @@ static int gc_box(lua_State *L) {
   return 0;
 }
 
-static void push_box(lua_State *L, iz_op *op) {
+static int new_box(lua_State *L) {
   iz_op **box = lua_newuserdatauv(L, sizeof(void *), 0);
   *box = NULL;
   if (luaL_newmetatable(L, TYPE)) {
@@ -31,8 +31,18 @@ static void push_box(lua_State *L, iz_op *op) {
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  *box = op;
-  op->box = box;
+  return 1;
+}
+
+/* Until it is in its box nobody but us would release the op when memory runs out. */
+static void push_box(lua_State *L, iz_op *op) {
+  lua_pushcfunction(L, new_box);
+  if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+    op->release(op);
+    lua_error(L);
+  }
+  op->box = lua_touserdata(L, -1);
+  *op->box = op;
 }
 
 static void run_job(iz_job *job) {

@@ -108,7 +108,10 @@ void iz_await_check(lua_State *L) {
 static int resumed(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   iz_fiber *f = iz_vm_of(L)->current;
-  if (f->task.flags & IZ_TASK_INTERRUPTED) return iz_raise_cancelled(L);
+  if (f->task.flags & IZ_TASK_INTERRUPTED) {
+    iz_timer_stop(f->vm->loop, &f->timer); /* the limit of a wait that is no more */
+    return iz_raise_cancelled(L);
+  }
   return f->k(L, LUA_YIELD, f->ctx);
 }
 

@@ -77,8 +77,14 @@ static bool push_scalar(lua_State *from, int index, lua_State *to) {
   }
 }
 
+void iz_copy_open(lua_State *L) {
+  luaL_newmetatable(L, IZ_JSON_ARRAY_META);
+  lua_pop(L, 1);
+}
+
 enum kind { PLAIN, ARRAY, ERROR, FOREIGN };
 
+/* Runs unprotected: the name it looks up exists since iz_copy_open, so nothing is allocated. */
 static enum kind kind_of(lua_State *L) {
   if (lua_type(L, -1) != LUA_TTABLE) return FOREIGN;
   if (!lua_getmetatable(L, -1)) return PLAIN;

@@ -23,6 +23,8 @@ typedef struct iz_copy_rules {
   void *ctx;
 } iz_copy_rules;
 
+/* Registers in a new state what copying out of it, where nothing may be allocated, looks up. */
+void iz_copy_open(lua_State *L);
 /* Copies the n values on top of `from` (which stay) onto `to`'s stack. On failure nothing is pushed
  * and err says what cannot be copied, and where: code "uncopyable", "too_deep" or "oom". */
 bool iz_copy(lua_State *from, lua_State *to, int n, const iz_copy_rules *rules, iz_err *err);

@@ -75,6 +75,7 @@ static void finish(iz_fiber *f, int status) {
   bool awaited = f->crossing || f->task.joiners.head;
   if (f->failed && !f->cancelled && !awaited) keep_failure(f, scope);
   iz_timer_stop(f->vm->loop, &f->timer);
+  if (f->over) f->over(f->over_ctx);
   iz_task_done(&f->task);
   if (!f->pinned) gone(f);
 }

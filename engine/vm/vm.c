@@ -2,6 +2,7 @@
 #include "vm/vm.h"
 
 #include "base/alloc.h"
+#include "vm/copy.h"
 
 #include <lauxlib.h>
 #include <stdio.h>
@@ -46,6 +47,7 @@ static int panic(lua_State *L) {
 static int open_kernel(lua_State *L) {
   iz_error_open(L);
   iz_fiber_open(L);
+  iz_copy_open(L);
   return 0;
 }
 

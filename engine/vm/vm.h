@@ -52,6 +52,9 @@ struct iz_fiber {
   bool crossing;     /* another state waits for it: never raised or reported in this one */
   bool pinned;       /* anchored past its end, until iz_fiber_unpin */
   iz_scope *held_by; /* the scope whose `failure` it is */
+  /* C that gave it something to look after hears of its end here, however that came. */
+  void (*over)(void *ctx);
+  void *over_ctx;
 };
 
 struct iz_vm {

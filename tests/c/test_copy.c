@@ -123,6 +123,17 @@ static void test_allocations_may_fail(void **state) {
   fail();
 }
 
+static void test_allocates_nothing_at_the_source(void **state) {
+  (void)state;
+  eval("return setmetatable({}, {})");
+  iz_err err;
+  lua_checkstack(a->L, 20);
+  a->mem_limit = 1;
+  assert_false(iz_copy(a->L, b->L, 1, NULL, &err));
+  a->mem_limit = 0;
+  assert_string_equal(err.code, "uncopyable");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(test_values, setup, teardown),
@@ -131,6 +142,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_refusals_say_where, setup, teardown),
       cmocka_unit_test_setup_teardown(test_deep_but_allowed, setup, teardown),
       cmocka_unit_test_setup_teardown(test_allocations_may_fail, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_allocates_nothing_at_the_source, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,20 @@
 /* test_oom.c -- no memory, anywhere: tests/c/oom.lua touches every primitive with the n-th
- * allocation (the engine's, Lua's, libevent's, libcurl's) failing, for n = 1, 2, 3 ... and then for
- * a seeded sample of the rest, as far as the time goes.
+ * allocation (the engine's, Lua's, libevent's, libcurl's) failing, for every n up to 5,000 and then
+ * for a seeded sample of the rest and of whole programs from their first allocation on.
  *
- * Two workers each load everything and run the script once, then fork a child for each n: it has
+ * Some workers each load everything and run the script twice, then fork a child for each n: it has
  * all modules, libraries and caches warm, so the failures fall on the work and not on loading. A
- * child must end by itself: no signal, no sanitizer report, no leak (a child of SAN=1 is checked at
- * its exit), no hang (alarm), no wrong answer; a part that fails must say why. Some children then
- * run the script again with memory back: everything must work.
+ * child must end by itself: no signal, no sanitizer report, no hang (alarm), no wrong answer; a
+ * part that fails must say why. At its end the world is closed, and as many blocks must have been
+ * given back as an undisturbed child gives back: one more or less is a leak. Some children run the
+ * script again with memory back: everything must work.
  *
- * OOM_N=n runs that one in the foreground; OOM_SECONDS and OOM_SEED set the time and the sample.
+ * With sanitizers a child takes four times as long: there the sample is all, and LeakSanitizer sees
+ * what is not ours (OpenSSL's memory, for example).
+ *
+ * OOM_N=n runs that one in the foreground. OOM_SECONDS is the sample's time, OOM_SEED its seed,
+ * OOM_FROM and OOM_UP_TO are the first and the last n of those that are all run, OOM_COLD=1 runs
+ * whole programs for them; OOM_LOUD=1 shows what the children say.
  */
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -39,16 +45,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS 2
-#define ALL_UP_TO 5000
+#define WORKERS 4
 #define HANG_SECONDS 20
+#define SAMPLE_SECONDS 40
 
 #ifdef __SANITIZE_ADDRESS__
-#define EACH false /* slower by far: the sample alone */
+#define EACH_UP_TO 0
 #else
-#define EACH true
+#define EACH_UP_TO 5000
 #endif
-#define SECONDS 52
 
 static char dir[64];
 static iz_loop *loop;
@@ -56,7 +61,12 @@ static iz_vm *vm;
 static char key_touch;
 static char failures[4096]; /* what the script's parts reported in this run */
 static bool wrong;
-static uint64_t seen; /* allocations of the last run */
+/* Of a run: its allocations, and blocks taken less those given back, at the end of the world. */
+typedef struct tally {
+  uint64_t seen;
+  int64_t live;
+} tally;
+static tally undisturbed[2]; /* warm, cold */
 
 /* ---- what the script gets ---- */
 
@@ -152,63 +162,75 @@ static void end_world(void) {
   iz_loop_free(loop);
 }
 
-enum { UNREACHED = 0, SURVIVED = 10, WRONG = 11, LASTING = 12, SETUP = 13 };
+enum { UNREACHED = 0, SURVIVED = 10, WRONG, LASTING, LEAK, SETUP };
+enum life { WARM, WARM_TWICE, COLD };
+
+static const char *life_name(enum life life) {
+  return life == COLD ? "cold, " : "";
+}
 
 /* The child's life; its exit code. */
-static int child(uint64_t n, bool again, bool loud) {
-  alarm(HANG_SECONDS);
+static int warm_child(uint64_t n, bool again, bool loud, tally *t) {
   if (event_reinit(iz_loop_base(loop)) != 0 || !iz_guard_start(NULL)) return SETUP;
   iz_alloc_fail(n, 0);
   run_touch();
   bool reached = iz_alloc_failed();
-  seen = iz_alloc_seen();
-  iz_alloc_fail(0, 0);
+  t->seen = iz_alloc_seen();
+  iz_alloc_fail(UINT64_MAX, 0);
   if (loud) printf("# n = %lu\n%s", (unsigned long)n, failures);
   int code = wrong ? WRONG : reached ? SURVIVED : UNREACHED;
   if (code != WRONG && (again || !reached)) {
     run_touch();
     if (failures[0]) code = LASTING;
   }
-  if (code == WRONG || code == LASTING)
-    printf("# n = %lu%s:\n%s", (unsigned long)n, code == LASTING ? ", afterwards" : "", failures);
-  fflush(stdout);
   end_world();
   return code;
 }
 
 /* The whole life of a program, from its first allocation on. */
-static int cold_child(uint64_t n) {
-  alarm(HANG_SECONDS);
+static int cold_child(uint64_t n, tally *t) {
   iz_run program = {.load = push_touch};
   failures[0] = 0;
   iz_alloc_fail(n, 0);
   iz_run_main(&program);
-  bool reached = iz_alloc_failed();
-  seen = iz_alloc_seen();
-  iz_alloc_fail(0, 0);
-  if (wrong) printf("# cold, n = %lu:\n%s", (unsigned long)n, failures);
-  fflush(stdout);
-  return wrong ? WRONG : reached ? SURVIVED : UNREACHED;
+  t->seen = iz_alloc_seen();
+  return wrong ? WRONG : iz_alloc_failed() ? SURVIVED : UNREACHED;
 }
 
-enum life { WARM, WARM_TWICE, COLD };
+/* Runs one and says what was wrong with it. */
+static int run_child(uint64_t n, enum life life, bool loud, tally *t) {
+  alarm(HANG_SECONDS);
+  int code = life == COLD ? cold_child(n, t) : warm_child(n, life == WARM_TWICE, loud, t);
+  t->live = iz_alloc_live();
+  iz_alloc_fail(0, 0);
+  const tally *expected = &undisturbed[life == COLD];
+  if (code == SURVIVED && life != COLD && expected->seen && t->live != expected->live) code = LEAK;
+  if (code > SURVIVED)
+    printf("# %sn = %lu: %s %ld\n%s", life_name(life), (unsigned long)n,
+           code == WRONG     ? "wrong"
+           : code == LASTING ? "a lasting failure"
+           : code == LEAK    ? "blocks leaked:"
+                             : "not set up",
+           (long)(t->live - expected->live), failures);
+  fflush(stdout);
+  return code;
+}
 
 static int fork_child(uint64_t n, enum life life) {
   fflush(NULL);
   pid_t pid = fork();
   if (pid == 0) {
+    tally t;
     if (!getenv("OOM_LOUD") && !freopen("/dev/null", "w", stderr)) _exit(SETUP);
-    exit(life == COLD ? cold_child(n) : child(n, life == WARM_TWICE, false));
+    exit(run_child(n, life, false, &t));
   }
   int status;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFSIGNALED(status)) {
-    printf("# %sn = %lu: ended by signal %d%s\n", life == COLD ? "cold, " : "", (unsigned long)n,
-           WTERMSIG(status), WTERMSIG(status) == SIGALRM ? " (it hung)" : "");
-    return -1;
-  }
-  return WEXITSTATUS(status);
+  if (!WIFSIGNALED(status)) return WEXITSTATUS(status);
+  printf("# %sn = %lu: ended by signal %d%s\n", life_name(life), (unsigned long)n, WTERMSIG(status),
+         WTERMSIG(status) == SIGALRM ? " (it hung)" : "");
+  return -1;
 }
 
 /* ---- a worker ---- */
@@ -226,12 +248,27 @@ static void make_files(void) {
   char path[128];
   snprintf(dir, sizeof dir, "%s/iza-oom-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
   assert_non_null(mkdtemp(dir));
-  snprintf(path, sizeof path, "%s/watched", dir);
-  assert_int_equal(mkdir(path, 0700), 0);
+  for (const char **name = (const char *[]){"watched", "folder", NULL}; *name; name++) {
+    snprintf(path, sizeof path, "%s/%s", dir, *name);
+    assert_int_equal(mkdir(path, 0700), 0);
+  }
+  put("folder/index.html", "<p>index</p>");
   put("page.html", "<p>page</p>");
   put("main.lua", "local part = require 'part'\nreturn part\n");
   put("part.lua", "return {}\n");
+  put("bad.csv", "n\nx\n");
   put("rules.lua", "local s = iza.hot{name = 'oom', keep = {}}\nreturn {minimum = 7, s = s}\n");
+}
+
+/* A certificate for the server: the openssl of the test packages makes it. */
+static bool make_certificate(void) {
+  char command[512];
+  snprintf(command, sizeof command,
+           "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+           "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem "
+           "2>/dev/null",
+           dir);
+  return system(command) == 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at) {
@@ -244,6 +281,10 @@ static bool warm_up(void) {
   setlocale(LC_CTYPE, "C.UTF-8");
   iz_signals_no_sigpipe();
   make_files();
+  if (!make_certificate()) {
+    printf("# no certificate: is openssl installed?\n");
+    return false;
+  }
   loop = iz_loop_new(NULL);
   vm = iz_vm_new(loop, 0);
   vm->on_failure = note_failure;
@@ -272,49 +313,63 @@ static long env_number(const char *name, long fallback) {
   return text ? strtol(text, NULL, 10) : fallback;
 }
 
-/* Allocations of an undisturbed run; 0 when it failed. */
-static uint64_t count_all(enum life life) {
+/* What an undisturbed run does; false when it failed. */
+static bool count(enum life life) {
   int ends[2];
-  uint64_t total = 0;
-  if (pipe(ends) != 0) return 0;
+  tally *t = &undisturbed[life == COLD];
+  if (pipe(ends) != 0) return false;
   fflush(NULL);
   pid_t pid = fork();
   if (pid == 0) {
     if (!freopen("/dev/null", "w", stderr)) _exit(SETUP);
-    if (life == COLD)
-      cold_child(UINT64_MAX);
-    else
-      child(UINT64_MAX, false, false);
-    total = seen;
-    _exit(write(ends[1], &total, sizeof total) != sizeof total);
+    if (run_child(UINT64_MAX, life, false, t) != UNREACHED) _exit(WRONG);
+    _exit(write(ends[1], t, sizeof *t) != sizeof *t);
   }
   close(ends[1]);
-  if (read(ends[0], &total, sizeof total) != sizeof total) total = 0;
+  bool ok = read(ends[0], t, sizeof *t) == sizeof *t;
   close(ends[0]);
   waitpid(pid, NULL, 0);
-  return total;
+  return ok;
 }
 
-/* Children until the time is up: each n of the warm script, then by turns a warm and a cold one.
- * Returns the number of bad ones. */
-static int work(int me, uint64_t seed) {
-  int64_t end = iz_now() + env_number("OOM_SECONDS", SECONDS) * IZ_SEC;
-  uint64_t warm = count_all(WARM), cold = count_all(COLD), x = seed + (uint64_t)me;
-  uint64_t n = (uint64_t)me + 1, each = EACH && warm > ALL_UP_TO ? ALL_UP_TO : EACH ? warm : 0;
-  if (!warm || !cold) return printf("# an undisturbed run failed\n"), 1;
-  int bad = 0, ran = 0;
-  for (; iz_now() < end && bad < 20; ran++, n += WORKERS) {
-    enum life life = n > each && ran % 2 ? COLD : ran % 8 ? WARM : WARM_TWICE;
-    uint64_t at = n <= each ? n : random_next(&x) % (life == COLD ? cold : warm) + 1;
-    int code = fork_child(at, life);
-    if (code == SURVIVED || code == UNREACHED) continue;
-    if (code > 0)
-      printf("# %sn = %lu: exit code %d\n", life == COLD ? "cold, " : "", (unsigned long)at, code);
-    bad++;
+static int bad; /* children that did not end well */
+
+static void try(uint64_t n, enum life life) {
+  int code = fork_child(n, life);
+  if (code == SURVIVED || code == UNREACHED) return;
+  if (code > 0) printf("# %sn = %lu: exit code %d\n", life_name(life), (unsigned long)n, code);
+  bad++;
+}
+
+/* The n that fall to this worker: each one up to a limit, then a sample of all, warm and cold by
+ * turns. */
+static void work(int me, uint64_t seed) {
+  const tally *warm = &undisturbed[0], *cold = &undisturbed[1];
+  enum life life = env_number("OOM_COLD", 0) ? COLD : WARM;
+  uint64_t most = undisturbed[life == COLD].seen, x = seed + (uint64_t)me;
+  uint64_t up_to = (uint64_t)env_number("OOM_UP_TO", life == COLD ? (long)most : EACH_UP_TO);
+  uint64_t n = (uint64_t)(me + env_number("OOM_FROM", 1)), last = up_to < most ? up_to : most;
+  for (; n <= last && bad < 20; n += WORKERS)
+    try(n, life == WARM && n / WORKERS % 8 == 0 ? WARM_TWICE : life);
+  int64_t end = iz_now() + env_number("OOM_SECONDS", SAMPLE_SECONDS) * IZ_SEC;
+  int sampled = 0;
+  for (; iz_now() < end && bad < 20; sampled++) {
+    life = sampled % 2 ? COLD : sampled % 8 ? WARM : WARM_TWICE;
+    try(random_next(&x) % undisturbed[life == COLD].seen + 1, life);
   }
-  printf("# worker %d: %d runs, each n up to %lu; %lu allocations warm, %lu cold\n", me, ran,
-         (unsigned long)(n < each ? n : each), (unsigned long)warm, (unsigned long)cold);
-  return bad;
+  printf("# worker %d: its part of each n up to %lu and %d of the sample; %lu allocations warm, "
+         "%lu cold\n",
+         me, (unsigned long)last, sampled, (unsigned long)warm->seen, (unsigned long)cold->seen);
+}
+
+static int worker(int me, uint64_t seed) {
+  if (warm_up() && count(WARM) && count(COLD))
+    work(me, seed);
+  else
+    bad = printf("# an undisturbed run failed\n");
+  fflush(stdout);
+  nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  return bad ? 1 : 0;
 }
 
 static void test_every_primitive(void **state) {
@@ -326,11 +381,7 @@ static void test_every_primitive(void **state) {
   pid_t pids[WORKERS];
   for (int i = 0; i < WORKERS; i++) {
     pids[i] = fork();
-    if (pids[i] > 0) continue;
-    int bad = warm_up() ? work(i, seed) : 1;
-    fflush(stdout);
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    _exit(bad ? 1 : 0);
+    if (pids[i] == 0) _exit(worker(i, seed));
   }
   int failed = 0;
   for (int i = 0; i < WORKERS; i++) {
@@ -343,7 +394,8 @@ static void test_every_primitive(void **state) {
 
 int main(void) {
   long n = env_number("OOM_N", 0);
-  if (n > 0) return warm_up() ? child((uint64_t)n, true, true) : 1;
+  tally t;
+  if (n > 0) return warm_up() ? run_child((uint64_t)n, WARM_TWICE, true, &t) : 1;
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_primitive)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,22 @@ describe("iza.http.serve", function()
     assert.not_matches("the handler of", first_line(own))
   end)
 
+  it("ends the waits of other tasks for a request that is over", function()
+    local told = iza.channel(1)
+    with(routes{["POST /"] = function(req)
+      iza.spawn(function()
+        local _, err = pcall(req.text, req)
+        told:send(tostring(err))
+      end)
+      iza.sleep(0)
+      return "early"
+    end}, function(s)
+      local answer = raw(s, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\n")
+      assert.truthy(answer:find "early$")
+      assert.matches("the request is over", (told:recv(2)))
+    end)
+  end)
+
   it("gives the request's parts", function()
     with(routes{
       ["GET /o/:id/*rest"] = function(req)

@@ -492,11 +492,12 @@ end
 -- The task that stands for the server in the scope it was started in: the scope is not over as long
 -- as it serves; when the scope is cancelled, the server drains.
 local function keep(self)
-  local guard <close> = setmetatable({}, {__close = function() -- luacheck: ignore
-    core.stop(self.handle, self.drain)
-  end})
+  local guard <close> = self.guard -- luacheck: ignore
   while not self.stopping do task.park() end
 end
+
+-- What an error leaves of a server that was being made.
+local half = {__close = function(h, err) if err then h.self:stop{drain = 0} end end}
 
 --- Starts a server and returns at once; it serves until it is stopped or its scope is cancelled.
 --- Example: `iza.http.serve{port = 8080, routes = {["GET /"] = function() return "hi" end}}`
@@ -507,19 +508,28 @@ function server.serve(opts)
   opts = options.check("iza.http.serve", "ServerOptions", opts, serve_fields)
   local given = core_options(opts)
   add_routes(given, opts)
+  local host = opts.host or "127.0.0.1"
+  local self = setmetatable({host = host, drain = 4, stopping = false}, Server)
+  self.guard = setmetatable({}, {__close = function()
+    if self.handle then core.stop(self.handle, self.drain) end
+  end})
+  local _ <close> = setmetatable({self = self}, half)
+  self.keeper = task.spawn(keep, self)
   local fits, listening, err = pcall(core.listen, given)
   if not fits then misuse("iza.http.serve: %s", listening) end
-  if not listening then return nil, err end
-  local host = opts.host or "127.0.0.1"
-  local self = setmetatable({handle = listening, host = host, port = core.port(listening),
-    drain = 4, stopping = false}, Server)
+  if not listening then
+    self:stop()
+    return nil, err
+  end
+  self.handle = listening
+  core.keep(self.handle, self.keeper)
+  self.port = core.port(self.handle)
   if host:find("^unix:") then
     self.url = host
   else
     self.url = ("%s://%s:%d"):format(opts.tls and "https" or "http",
       host:find(":", 1, true) and "[" .. host .. "]" or host, self.port)
   end
-  self.keeper = task.spawn(keep, self)
   return self
 end
 
@@ -529,8 +539,8 @@ end
 function Server:stop(opts)
   self.drain = opts and opts.drain or 5
   self.stopping = true
-  core.stop(self.handle, self.drain)
-  task.unpark(self.keeper)
+  if self.keeper then task.unpark(self.keeper) end
+  if self.handle then core.stop(self.handle, self.drain) end
 end
 
 --- Counters since the start: connections and active (now), accepted, requests, refused, limited,
