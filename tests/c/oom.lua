@@ -373,14 +373,16 @@ end
 
 -- A client that leaves, with its handler waiting.
 function parts.leaving()
-  local left = false
+  local began, left = false, false
   with_server({routes = {["GET /wait"] = function()
     local _ <close> = setmetatable({}, {__close = function() left = true end})
+    began = true
     iza.sleep(50)
   end}}, function(s)
     oom.close(oom.send(s.port, "GET /wait" .. tail .. "\r\n"))
     for _ = 1, 20 do iza.sleep(0) end
   end)
+  same(began, left)
 end
 
 local function client_routes()
