@@ -40,6 +40,12 @@ static void print_report(lua_State *L, int index, const char *prefix) {
   lua_pop(L, 1);
 }
 
+/* Stack: the error with which the program could not begin. */
+static int report_start(lua_State *L) {
+  print_report(L, 1, "iza: ");
+  return 0;
+}
+
 static int report_failure(lua_State *L) {
   iz_fiber *f = lua_touserdata(L, 1);
   iz_fiber_push_error(L, f);
@@ -95,6 +101,8 @@ static int open_state(lua_State *L) {
   lua_pushcfunction(L, l_exit);
   lua_setfield(L, -2, "exit");
   lua_pop(L, 1);
+  lua_pushboolean(L, 0); /* the place, so that nothing fails once the main task is spawned */
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_main);
   int nargs = s->run->load(L, s->run->ctx);
   s->main = iz_fiber_spawn(L, nargs, &s->vm->root, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_main);
@@ -150,7 +158,9 @@ int iz_run_main(const iz_run *run) {
   lua_pushcfunction(L, open_state);
   lua_pushlightuserdata(L, &s);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    print_report(L, -1, "iza: ");
+    lua_pushcfunction(L, report_start);
+    lua_insert(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) fprintf(stderr, "iza: out of memory\n");
     s.status = 1;
   } else {
     iz_loop_run(loop);

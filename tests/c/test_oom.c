@@ -392,10 +392,39 @@ static void test_every_primitive(void **state) {
   assert_int_equal(failed, 0);
 }
 
+static int fail_to_load(lua_State *L, void *ctx) {
+  (void)ctx;
+  return luaL_error(L,
+                    "there is no such script; its report is longer than what a state keeps anyway");
+}
+
+/* A program that cannot begin says so with less memory, too. */
+static void test_start_that_fails(void **state) {
+  (void)state;
+  iz_run program = {.load = fail_to_load};
+  bool reached = true;
+  for (uint64_t n = 1; reached; n++) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+      if (!freopen("/dev/null", "w", stderr)) _exit(SETUP);
+      iz_alloc_fail(n, 0);
+      int status = iz_run_main(&program);
+      exit(status != 1 ? WRONG : iz_alloc_failed() ? SURVIVED : UNREACHED);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status));
+    reached = WEXITSTATUS(status) == SURVIVED;
+    assert_true(reached || WEXITSTATUS(status) == UNREACHED);
+  }
+}
+
 int main(void) {
   long n = env_number("OOM_N", 0);
   tally t;
   if (n > 0) return warm_up() ? run_child((uint64_t)n, WARM_TWICE, true, &t) : 1;
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_primitive)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_start_that_fails),
+                                     cmocka_unit_test(test_every_primitive)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
