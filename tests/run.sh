@@ -15,7 +15,7 @@ export B=${B:-build/release} IZA=${IZA:-$PWD/iza}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export LIMIT=${LIMIT:-240} # seconds a file may take
+export LIMIT=${LIMIT:-480} # seconds a file may take; c/test_oom takes the longest by far
 export RESULTS
 RESULTS=$(mktemp -d)
 trap 'rm -rf "$RESULTS"' EXIT

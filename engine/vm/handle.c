@@ -71,17 +71,18 @@ static void disown(lua_State *H, iz_isolate *iso, const handle *h) {
 
 /* ---- copying ---- */
 
+/* Raises on `to` when memory runs out in either state; then nothing is kept. */
 static bool make_handle(iz_isolate *iso, const void *run, lua_State *from, lua_State *to) {
   keeping k = {.iso = iso, .run = run};
-  if (!lua_checkstack(from, 4)) return false;
+  handle *h = lua_newuserdatauv(to, sizeof *h, 0);
+  if (!lua_checkstack(from, 4)) return luaL_error(to, "not enough memory");
   lua_pushcfunction(from, keep_object);
   lua_pushlightuserdata(from, &k);
   lua_pushvalue(from, -3);
   if (lua_pcall(from, 2, 0, 0) != LUA_OK) {
     lua_pop(from, 1);
-    return false;
+    return luaL_error(to, "not enough memory");
   }
-  handle *h = lua_newuserdatauv(to, sizeof *h, 0);
   *h = (handle){k.id, run};
   luaL_setmetatable(to, HANDLE);
   return true;

@@ -3,7 +3,8 @@
 --- "part: error". A part checks what it gets back: wrong data is a failure whatever the memory.
 ---
 --- From C: oom.send(port, bytes) -> fd; oom.recv(fd) -> text, nil at the end, false when nothing
---- came yet; oom.close(fd); oom.dir, a folder of its own.
+--- came yet; oom.close(fd); oom.failed(part, why); oom.is_enough(): the allocation has failed and
+--- the parts behind it need not run; oom.dir, a folder of its own.
 local oom = ...
 local iza, dir = iza, oom.dir
 
@@ -474,11 +475,13 @@ function parts.isolate()
     function M.text(path)
       return (assert(iza.fs.read(path)))
     end
+    function M.row(text) return (assert(iza.csv.parse(text)):read()) end
     function M.fail() error "inside" end
-    return M]], capabilities = {"iza:crypto", "fs:read:" .. dir .. "/"}})
+    return M]], capabilities = {"iza:crypto", "iza:csv", "fs:read:" .. dir .. "/"}})
   same(42, box:call("twice", {n = 21, list = {1, {2}}}).n)
   same(64, #need(box:call("hash", "x")))
   same("<p>page</p>", need(box:call("text", dir .. "/page.html")))
+  same("1", need(box:call("row", "a\n1\n")).a)
   same(false, (pcall(box.call, box, "fail")))
   need(box:stats().memory)
 end
@@ -526,5 +529,6 @@ return function()
   for _, name in ipairs(names) do
     local ok, err = pcall(parts[name])
     if not ok then oom.failed(name, tostring(err)) end
+    if oom.is_enough() then return end
   end
 end
