@@ -283,15 +283,13 @@ local function expect(status, answer, err)
   return answer
 end
 
--- Runs use(server), then stops the server; the scope ends it when even that fails.
+-- Runs use(server), then stops the server; the part's scope ends it when even that fails.
 local at_once = {drain = 0}
 local function with_server(options, use)
   options.host, options.port = "127.0.0.1", 0
-  iza.scope(function()
-    local s = need(iza.http.serve(options))
-    local _ <close> = setmetatable({}, {__close = function() s:stop(at_once) end})
-    use(s)
-  end)
+  local s = need(iza.http.serve(options))
+  local _ <close> = setmetatable({}, {__close = function() s:stop(at_once) end})
+  use(s)
 end
 
 local tail = " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
@@ -527,7 +525,7 @@ table.sort(names)
 
 return function()
   for _, name in ipairs(names) do
-    local ok, err = pcall(parts[name])
+    local ok, err = pcall(iza.scope, parts[name]) -- which ends what a failed part left running
     if not ok then oom.failed(name, tostring(err)) end
     if oom.is_enough() then return end
   end
