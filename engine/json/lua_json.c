@@ -10,12 +10,14 @@
 
 #include "base/alloc.h"
 #include "vm/await.h"
+#include "vm/vm.h"
 
 #include <lauxlib.h>
 
-#define LEVELS 32      /* size guesses are kept for depths modulo this */
-#define GUESS_MAX 32   /* entries */
-#define KEEP (1 << 18) /* bytes a codec keeps between calls */
+#define LEVELS 32            /* size guesses are kept for depths modulo this */
+#define GUESS_MAX 32         /* entries */
+#define KEEP (1 << 18)       /* bytes a codec keeps between calls */
+#define LONG_TEXT (16 << 10) /* bytes that are decoded without letting others run */
 
 int iz_open_json(lua_State *L);
 
@@ -25,7 +27,12 @@ typedef struct builder {
   int array_meta;                 /* stack index */
   unsigned seen[LEVELS];          /* entries so far of the open container at that level */
   unsigned char guess[2][LEVELS]; /* of the last array and object there */
+  bool in_array;
+  lua_Integer n;   /* elements so far of the innermost open array */
+  unsigned tokens; /* read since others were last let run */
 } builder;
+
+enum { BUILT, FAILED, PREEMPTED };
 
 void iz_json_codec_trim(json_codec *c) {
   if (c->text.cap > KEEP) iz_buf_free(&c->text);
@@ -36,12 +43,15 @@ void iz_json_codec_trim(json_codec *c) {
   }
 }
 
-static int codec_gc(lua_State *L) {
-  json_codec *c = lua_touserdata(L, 1);
+void iz_json_codec_free(json_codec *c) {
   iz_buf_free(&c->text);
   iz_free(c->frames);
   iz_free(c->keys);
   *c = (json_codec){0};
+}
+
+static int codec_gc(lua_State *L) {
+  iz_json_codec_free(lua_touserdata(L, 1));
   return 0;
 }
 
@@ -104,12 +114,12 @@ static inline void push_scalar(lua_State *L, const iz_json *j, iz_json_type t) {
 }
 
 /* Pushes the one value of the text b->j has begun. On failure the stack is undefined above its top
- * at entry, and err is filled. */
-static bool build(lua_State *L, builder *b, iz_err *err) {
+ * at entry, and err is filled. A caller that `can_yield` calls it again after a turn of the others
+ * when it was PREEMPTED. */
+static int build(lua_State *L, builder *b, bool can_yield, iz_err *err) {
   iz_json *j = &b->j;
-  bool in_array = false;
-  lua_Integer n = 0; /* elements so far of the innermost open array */
   for (;;) {
+    if (++b->tokens % IZ_JSON_TURN == 0 && can_yield && iz_guard_preempt(L)) return PREEMPTED;
     iz_json_type t = iz_json_next(j);
     switch (t) {
     case IZ_JSON_KEY:
@@ -117,23 +127,27 @@ static bool build(lua_State *L, builder *b, iz_err *err) {
       continue;
     case IZ_JSON_ARRAY:
     case IZ_JSON_OBJECT:
-      if (!lua_checkstack(L, 8)) return iz_fail_oom(err);
-      open_table(L, b, t == IZ_JSON_ARRAY, &n, in_array);
-      in_array = t == IZ_JSON_ARRAY;
+      if (!lua_checkstack(L, 8)) {
+        iz_fail_oom(err);
+        return FAILED;
+      }
+      open_table(L, b, t == IZ_JSON_ARRAY, &b->n, b->in_array);
+      b->in_array = t == IZ_JSON_ARRAY;
       continue;
     case IZ_JSON_ARRAY_END:
     case IZ_JSON_OBJECT_END:
-      note_size(b, t == IZ_JSON_OBJECT_END, n);
+      note_size(b, t == IZ_JSON_OBJECT_END, b->n);
       if (!j->depth) continue;
-      in_array = !j->in_object;
-      if (in_array) n = lua_tointeger(L, -2);
+      b->in_array = !j->in_object;
+      if (b->in_array) b->n = lua_tointeger(L, -2);
       lua_rawset(L, -3);
       b->seen[j->depth % LEVELS]++;
       continue;
     case IZ_JSON_END:
-      return true;
+      return BUILT;
     case IZ_JSON_ERROR:
-      return iz_json_error(j, err);
+      iz_json_error(j, err);
+      return FAILED;
     default:
       break;
     }
@@ -142,8 +156,8 @@ static bool build(lua_State *L, builder *b, iz_err *err) {
       continue;
     }
     push_scalar(L, j, t);
-    if (in_array) {
-      lua_rawseti(L, -2, ++n);
+    if (b->in_array) {
+      lua_rawseti(L, -2, ++b->n);
     } else if (j->depth) {
       lua_rawset(L, -3);
       b->seen[j->depth % LEVELS]++;
@@ -154,10 +168,28 @@ static bool build(lua_State *L, builder *b, iz_err *err) {
 static void begin(lua_State *L, builder *b, json_codec *c, const char *s, size_t n,
                   unsigned depth) {
   iz_json_begin(&b->j, s, n, depth, &c->text);
-  b->drop_nulls = false;
+  b->drop_nulls = b->in_array = false;
+  b->n = b->tokens = 0;
   memset(b->guess, 0, sizeof b->guess);
   lua_pushvalue(L, lua_upvalueindex(2));
   b->array_meta = lua_gettop(L);
+}
+
+static int decode_on(lua_State *L, int status, lua_KContext ctx);
+
+/* Stack: text, options, the builder once it was preempted, array metatable, open tables. */
+static int decode_step(lua_State *L, builder *b) {
+  json_codec *c = lua_touserdata(L, lua_upvalueindex(1));
+  iz_err err;
+  int result = build(L, b, true, &err);
+  if (result == PREEMPTED) return lua_yieldk(L, 0, 0, decode_on);
+  iz_json_codec_trim(c);
+  return result == BUILT ? 1 : iz_push_error(L, &err);
+}
+
+static int decode_on(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  return decode_step(L, lua_touserdata(L, 3));
 }
 
 static int decode(lua_State *L) {
@@ -168,15 +200,20 @@ static int decode(lua_State *L) {
   bool options = !lua_isnoneornil(L, 2);
   if (options) luaL_checktype(L, 2, LUA_TTABLE);
   unsigned depth = options ? iz_json_opt_depth(L, 2) : IZ_JSON_DEPTH;
-  builder b;
-  iz_err err;
-  begin(L, &b, c, s, n, depth);
+  lua_settop(L, 2);
+  builder local;
+  /* a long text may be preempted, and its builder must then outlive this call's C stack */
+  builder *b = n > LONG_TEXT ? lua_newuserdatauv(L, sizeof *b, 0) : &local;
+  if (b == &local) lua_pushnil(L);
+  begin(L, b, c, s, n, depth);
   if (options) {
     lua_getfield(L, 2, "drop_nulls");
-    b.drop_nulls = lua_toboolean(L, -1);
+    b->drop_nulls = lua_toboolean(L, -1);
     lua_pop(L, 1);
   }
-  bool ok = build(L, &b, &err);
+  if (b != &local) return decode_step(L, b);
+  iz_err err;
+  bool ok = build(L, b, false, &err) == BUILT;
   iz_json_codec_trim(c);
   return ok ? 1 : iz_push_error(L, &err);
 }
@@ -212,7 +249,7 @@ static int lines_next(lua_State *L) {
   begin(L, &b, c, p, len, IZ_JSON_DEPTH);
   b.j.line = (size_t)line;
   int at = lua_gettop(L);
-  bool ok = build(L, &b, &err);
+  bool ok = build(L, &b, false, &err) == BUILT;
   lua_remove(L, at);
   iz_json_codec_trim(c);
   if (ok) return 2;

@@ -3,7 +3,9 @@
  * One codec a Lua state, a userdata with a finaliser in upvalue 1 of the functions: it owns all C
  * memory, so an error raised half-way leaks nothing. Nothing of it is in use while Lua code can run
  * (a finaliser may decode or encode while we allocate): decoding copies a string out of `text`
- * before Lua sees it, and encoding creates no Lua object until the text is whole.
+ * before Lua sees it, and encoding creates no Lua object until the text is whole. An encoding that
+ * is preempted takes its memory along into a userdata of its own; that is in an isolate, where no
+ * finalisers run.
  */
 #ifndef IZ_LUA_JSON_H
 #define IZ_LUA_JSON_H
@@ -31,7 +33,12 @@ typedef struct json_codec {
 int iz_json_lua_encode(lua_State *L);
 /* Reads the option `depth` of the table at arg (or none there). */
 unsigned iz_json_opt_depth(lua_State *L, int arg);
-/* Gives memory back that an unusually large value needed. */
+/* Gives memory back: what an unusually large value needed, or all. */
 void iz_json_codec_trim(json_codec *c);
+void iz_json_codec_free(json_codec *c);
+
+/* Values written or tokens read between two looks at the guard: in an isolate others may run then.
+ */
+#define IZ_JSON_TURN 512
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "vm/await.h"
+#include "vm/vm.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -44,8 +45,16 @@ typedef struct encoder {
   size_t max_depth, max_size;
   int indent; /* spaces a level; 0: none */
   bool sort;
-  int base; /* top of the stack below the value */
+  unsigned steps; /* values written */
 } encoder;
+
+enum { WHOLE, FAILED, PREEMPTED };
+
+/* What an encoding that was preempted goes on with. */
+typedef struct suspended {
+  json_codec codec; /* first: it has the codec's finaliser */
+  encoder e;
+} suspended;
 
 /* ---- errors ---- */
 
@@ -349,17 +358,39 @@ static inline bool next_value(encoder *e, json_frame *f, bool *more) {
   return put_key(e, k->s, k->n);
 }
 
-static bool encode_all(encoder *e) {
-  if (!put_value(e)) return false;
+/* Moves the encoding into a userdata in slot 2, unless it is there. */
+static encoder *settle(encoder *e) {
+  lua_State *L = e->L;
+  suspended *own = lua_touserdata(L, 2);
+  if (own) return e;
+  own = lua_newuserdatauv(L, sizeof *own, 0);
+  own->codec = *e->c;
+  *e->c = (json_codec){0};
+  own->e = *e;
+  own->e.c = &own->codec;
+  own->e.out = &own->codec.text;
+  lua_getmetatable(L, lua_upvalueindex(1));
+  lua_setmetatable(L, -2);
+  lua_replace(L, 2);
+  return &own->e;
+}
+
+static int encode_all(encoder *e) {
   while (e->depth && e->out->len <= e->max_size) {
     bool more;
-    if (!next_value(e, &e->c->frames[e->depth - 1], &more)) return false;
-    if (more ? !put_value(e) : !close_table(e)) return false;
+    if (++e->steps % IZ_JSON_TURN == 0 && lua_gethook(e->L)) {
+      e = settle(e); /* before the guard is asked: it may raise */
+      if (iz_guard_preempt(e->L)) return PREEMPTED;
+    }
+    if (!next_value(e, &e->c->frames[e->depth - 1], &more)) return FAILED;
+    if (more ? !put_value(e) : !close_table(e)) return FAILED;
   }
   if (e->out->len > e->max_size) {
-    return iz_fail(e->err, "too_large", "the text would be longer than %zu bytes", e->max_size);
+    iz_fail(e->err, "too_large", "the text would be longer than %zu bytes", e->max_size);
+    return FAILED;
   }
-  return e->out->oom ? iz_fail_oom(e->err) : true;
+  if (e->out->oom) iz_fail_oom(e->err);
+  return e->out->oom ? FAILED : WHOLE;
 }
 
 static void read_options(lua_State *L, int arg, encoder *e) {
@@ -378,6 +409,29 @@ static void read_options(lua_State *L, int arg, encoder *e) {
   lua_pop(L, 3);
 }
 
+static int encode_on(lua_State *L, int status, lua_KContext ctx);
+
+/* Stack: value, what was suspended or nil, value and all open tables. */
+static int encode_end(lua_State *L, json_codec *c, int result, const iz_err *err) {
+  suspended *own = lua_touserdata(L, 2);
+  if (own) c = &own->codec;
+  if (result == PREEMPTED) return lua_yieldk(L, 0, 0, encode_on);
+  if (result == WHOLE) lua_pushlstring(L, c->text.data, c->text.len);
+  if (own)
+    iz_json_codec_free(c);
+  else
+    iz_json_codec_trim(c);
+  return result == WHOLE ? 1 : iz_push_error(L, err);
+}
+
+static int encode_on(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  suspended *own = lua_touserdata(L, 2);
+  iz_err err;
+  own->e.err = &err;
+  return encode_end(L, NULL, encode_all(&own->e), &err);
+}
+
 int iz_json_lua_encode(lua_State *L) {
   json_codec *c = lua_touserdata(L, lua_upvalueindex(1));
   iz_err err;
@@ -386,10 +440,9 @@ int iz_json_lua_encode(lua_State *L) {
   luaL_checkany(L, 1);
   if (!lua_isnoneornil(L, 2)) read_options(L, 2, &e);
   lua_settop(L, 1);
+  lua_pushnil(L);
+  lua_pushvalue(L, 1);
   iz_buf_clear(&c->text);
   c->key_count = 0;
-  bool ok = encode_all(&e);
-  if (ok) lua_pushlstring(L, c->text.data, c->text.len);
-  iz_json_codec_trim(c);
-  return ok ? 1 : iz_push_error(L, &err);
+  return encode_end(L, c, put_value(&e) ? encode_all(&e) : FAILED, &err);
 }

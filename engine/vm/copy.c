@@ -11,6 +11,8 @@
 
 #include <lauxlib.h>
 
+#define TABLE_WORK 8 /* a table takes about as long as so many scalars */
+
 typedef struct walk {
   lua_State *from, *to;
   const iz_copy_rules *rules;
@@ -19,6 +21,7 @@ typedef struct walk {
   int from_base; /* from's height before the walk pushed anything */
   int seen;      /* index in `to` of the table source pointer -> copy */
   int depth;
+  int work; /* steps taken: see IZ_COPY_WORK */
 } walk;
 
 /* ---- refusals ---- */
@@ -43,6 +46,11 @@ static void refuse(walk *w, const char *code, const char *what) {
   iz_buf_free(&path);
   lua_pushnil(w->to);
   lua_error(w->to);
+}
+
+static void count_work(walk *w, int steps) {
+  w->work += steps;
+  if (w->work > IZ_COPY_WORK) refuse(w, "too_large", "more than 1,000,000 values at once");
 }
 
 /* ---- values ---- */
@@ -121,6 +129,7 @@ static bool push_object(walk *w) {
              : type == LUA_TFUNCTION ? "a function"
                                      : luaL_typename(from, -1));
   } else {
+    count_work(w, TABLE_WORK);
     lua_Unsigned n = lua_rawlen(from, -1);
     lua_createtable(to, n > 1 << 20 ? 1 << 20 : (int)n, 0);
     mark(to, kind);
@@ -157,6 +166,7 @@ static void copy_table(walk *w) {
       }
       continue;
     }
+    count_work(w, 1);
     if (lua_islightuserdata(from, -2) || !push_scalar(from, -2, to))
       refuse(w, "uncopyable", "a table's key that is no string, number or boolean");
     if (push_scalar(from, -1, to)) {

@@ -14,6 +14,9 @@
 #include <lua.h>
 
 #define IZ_COPY_DEPTH 200
+/* Copying is one turn of the loop, in which others wait: so many scalars, a table counting as eight
+ * of them, take some 30 ms. */
+#define IZ_COPY_WORK 1000000
 
 typedef struct iz_copy_rules {
   /* Asked about the value on top of `from`, a function, a userdata or a table with a foreign
@@ -26,7 +29,8 @@ typedef struct iz_copy_rules {
 /* Registers in a new state what copying out of it, where nothing may be allocated, looks up. */
 void iz_copy_open(lua_State *L);
 /* Copies the n values on top of `from` (which stay) onto `to`'s stack. On failure nothing is pushed
- * and err says what cannot be copied, and where: code "uncopyable", "too_deep" or "oom". */
+ * and err says what cannot be copied, and where: code "uncopyable", "too_deep",
+ * "too_large" or "oom". */
 bool iz_copy(lua_State *from, lua_State *to, int n, const iz_copy_rules *rules, iz_err *err);
 
 #endif

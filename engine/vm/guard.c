@@ -171,6 +171,7 @@ bool iz_guard_preempt(lua_State *L) {
   iz_vm *vm = iz_vm_of(L);
   iz_fiber *f = vm->current;
   if (!f || !lua_gethook(L)) return false; /* the slice signal has not come */
+  if (!vm->cpu_slices && !f->budget) return false;
   lua_sethook(L, NULL, 0, 0);
   iz_guard_check(L);
   if (!lua_isyieldable(L) || (iz_co_of(L)->flags & IZ_CO_BLOCKED)) return false;

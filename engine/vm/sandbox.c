@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_CHUNK (256 << 10) /* bytes that `load` takes */
+
 static char key_frozen, key_env_meta;
 
 /* ---- frozen tables ---- */
@@ -96,6 +98,11 @@ static int safe_load(lua_State *L) {
   size_t n;
   const char *text = luaL_checklstring(L, 1, &n);
   const char *name = luaL_optstring(L, 2, text);
+  if (n > MAX_CHUNK) { /* compiling is not interruptible: this takes 10 ms */
+    lua_pushnil(L);
+    lua_pushfstring(L, "a chunk may have %d bytes at most here", MAX_CHUNK);
+    return 2;
+  }
   if (luaL_loadbufferx(L, text, n, name, "t") != LUA_OK) {
     lua_pushnil(L);
     lua_insert(L, -2);

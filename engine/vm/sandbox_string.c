@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#define MAX_REP (16u << 20) /* bytes: filling them takes some 10 ms, in which others wait */
 #define MAX_CAPTURES 32
 #define MAX_DEPTH 200
 #define WORK 2000000
@@ -586,6 +587,7 @@ static int s_rep(lua_State *L) {
   if ((lua_Unsigned)count > (lua_Unsigned)INT32_MAX / (n + sep_len) + 1)
     return luaL_error(L, "resulting string too large");
   size_t unit = n + sep_len, total = (size_t)count * unit - sep_len;
+  if (total > MAX_REP) return luaL_error(L, "resulting string too large (16 MB at most here)");
   luaL_Buffer b;
   char *out = luaL_buffinitsize(L, &b, total);
   memcpy(out, s, n);

@@ -106,29 +106,58 @@ static int t_remove(lua_State *L) {
 
 /* ---- concat, unpack ---- */
 
-/* Not interruptible, since its buffer is a C local; more elements than memory could hold are
- * refused, so a metamethod cannot make it run for ever. */
-static int t_concat(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+/* Joins `count` strings of the table at `from`, with what stands at `sep` between and, if `open`,
+ * also behind; pushes the result. */
+static void join(lua_State *L, int from, lua_Integer first, lua_Integer count, int sep, bool open) {
   size_t sep_len;
-  const char *sep = luaL_optlstring(L, 2, "", &sep_len);
-  lua_Integer i = luaL_optinteger(L, 3, 1),
-              last = luaL_opt(L, luaL_checkinteger, 4, luaL_len(L, 1));
-  if (i <= last && (lua_Unsigned)last - (lua_Unsigned)i > 5000000)
-    return luaL_error(L, "too many values to concatenate in one call (5 million at most)");
+  const char *between = lua_tolstring(L, sep, &sep_len);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
-  for (; i <= last; i++) {
-    lua_geti(L, 1, i);
+  for (lua_Integer i = 0; i < count; i++) {
+    lua_geti(L, from, first + i);
     if (!lua_isstring(L, -1))
-      return luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
+      luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)(first + i));
     luaL_addvalue(&b);
-    if (i < last) luaL_addlstring(&b, sep, sep_len);
-    if (i % CHECK == 0) iz_guard_check(L);
-    if (i == LUA_MAXINTEGER) break;
+    if (open || i < count - 1) luaL_addlstring(&b, between, sep_len);
   }
   luaL_pushresult(&b);
+}
+
+/* Stack: 1 table, 2 separator, 3 last, 4 pieces, 5 "". Each step joins CHECK elements to a piece.
+ */
+static int concat_on(lua_State *L, int status, lua_KContext at) {
+  (void)status;
+  lua_Integer i = (lua_Integer)at, last = lua_tointeger(L, 3);
+  for (bool more = true; more; i += CHECK) {
+    more = last - i >= CHECK;
+    join(L, 1, i, more ? CHECK : last - i + 1, 2, more);
+    lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
+    if (more && iz_guard_preempt(L)) return lua_yieldk(L, 0, (lua_KContext)(i + CHECK), concat_on);
+  }
+  join(L, 4, 1, (lua_Integer)lua_rawlen(L, 4), 5, false);
   return 1;
+}
+
+static int t_concat(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_optstring(L, 2, "");
+  lua_Integer i = luaL_optinteger(L, 3, 1),
+              last = luaL_opt(L, luaL_checkinteger, 4, luaL_len(L, 1));
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_pushliteral(L, "");
+    lua_replace(L, 2);
+  }
+  if (i > last) {
+    lua_pushliteral(L, "");
+    return 1;
+  }
+  if ((lua_Unsigned)last - (lua_Unsigned)i > 5000000)
+    return luaL_error(L, "too many values to concatenate in one call (5 million at most)");
+  lua_pushinteger(L, last);
+  lua_createtable(L, 1, 0);
+  lua_pushliteral(L, "");
+  return concat_on(L, LUA_OK, (lua_KContext)i);
 }
 
 /* ---- sort ---- */

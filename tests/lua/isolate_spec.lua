@@ -455,6 +455,89 @@ describe("iza.isolate", function()
   end)
 end)
 
+describe("the C functions of an isolate", function()
+  -- How long each can keep the loop. What is new here must be put into one of the lists.
+  local bounds = {
+    -- a fixed time, or that of the code they call, which the guard sees
+    constant = [[assert collectgarbage coroutine.close coroutine.create coroutine.isyieldable
+      coroutine.resume coroutine.running coroutine.status coroutine.wrap coroutine.yield error
+      getmetatable iza.json.array iza.json.is_array iza.json.lines math.abs math.acos math.asin
+      math.atan math.atan2 math.ceil math.cos math.cosh math.deg math.exp math.floor math.fmod
+      math.frexp math.ldexp math.log math.log10 math.modf math.pow math.rad math.random
+      math.randomseed math.sin math.sinh math.sqrt math.tan math.tanh math.tointeger math.type
+      math.ult ipairs next os.clock os.date os.difftime os.time pairs pcall rawequal rawget rawlen
+      rawset require setmetatable tostring type xpcall string.len]],
+    -- one pass over arguments that the memory limit bounds
+    linear = [[math.max math.min print select string.byte string.char string.format string.lower
+      string.pack string.packsize string.reverse string.sub string.unpack string.upper table.pack
+      table.unpack tonumber utf8.char utf8.codepoint utf8.codes utf8.len utf8.offset]],
+    -- refuse to do more than takes some 10 ms
+    size = "load string.rep",
+    -- count their steps, and give up
+    steps = "string.find string.match string.gmatch",
+    -- yield in the middle
+    preempted = [[iza.json.decode iza.json.encode string.gsub table.concat table.insert table.move
+      table.remove table.sort]],
+  }
+
+  it("are all listed with their bound", function()
+    local base = {}
+    for name, f in pairs(_G) do
+      if type(f) == "function" then base[#base + 1] = name end
+    end
+    local iso = assert(iza.isolate{source = [[return function(base)
+      local found = {}
+      local function note(name, f) if type(f) == "function" then found[name] = true end end
+      for _, name in ipairs(base) do
+        note(name, select(2, pcall(function() return _ENV[name] end)))
+      end
+      for _, lib in ipairs{"string", "table", "math", "utf8", "os", "coroutine"} do
+        for name, f in pairs(_ENV[lib]) do note(lib .. "." .. name, f) end
+      end
+      for name, f in pairs(iza.json) do note("iza.json." .. name, f) end
+      return found
+    end]]})
+    local listed = {}
+    for _, names in pairs(bounds) do
+      for name in names:gmatch "%S+" do
+        assert.is_nil(listed[name], name)
+        listed[name] = true
+      end
+    end
+    assert.same(listed, iso:call(nil, base))
+  end)
+
+  it("refuse what would take too long", function()
+    assert.matches("at most", run [[return function()
+      return select(2, load(('x=1 '):rep(1 << 17))) end]])
+    assert.matches("too large", fails "return function() return ('x'):rep(17 << 20) end".message)
+    assert.matches("1,000,000 values", fails([[return function()
+      local t = {} for i = 1, 130000 do t[i] = {} end return t end]], {memory = "64MB"}).message)
+  end)
+
+  it("let others run in the middle of long ones", function()
+    for name, code in pairs{
+      decode = "local s = '[' .. ('[1,{}],'):rep(300000) .. '1]' go() return #iza.json.decode(s)",
+      encode = [[local t = {} for i = 1, 300000 do t[i] = {a = i} end go()
+        return #iza.json.encode(t, {sort = true})]],
+      concat = [[local t = {} for i = 1, 2000000 do t[i] = 'a' end go()
+        return #table.concat(t, ',')]],
+    } do
+      local steps, counting = 0, false
+      local neighbour = iza.spawn(function()
+        while true do
+          iza.sleep(0)
+          if counting then steps = steps + 1 end
+        end
+      end)
+      run("return function() local go = iza.go " .. code .. " end", {memory = "256MB", cpu = "5s",
+        bridge = function() counting = true end})
+      neighbour:cancel()
+      assert.is_true(steps > 3, name .. ": " .. steps)
+    end
+  end)
+end)
+
 describe("objects a call leaves open", function()
   -- What iza.probe.open makes notes in `log` how it was closed.
   local log
