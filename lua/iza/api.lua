@@ -1,9 +1,8 @@
 --- The HTTP API of a running iza, and stage 7 of its start: one set of routes, served on a port of
 --- loopback and on the socket DATA/iza.sock.
 ---
---- Over the port every request needs `Authorization: Bearer TOKEN` (DATA/token), but for
---- GET /api/health; over the socket the uid of the process that runs iza, or root. A system adds
---- its
+--- Over the port every request needs `Authorization: Bearer TOKEN` (DATA/token), but for GET
+--- /api/health; over the socket the uid of the process that runs iza, or root. A system adds its
 --- routes with api.add before the stage starts.
 local crypto = require "iza.crypto"
 local fail = require "iza.fail"

@@ -13,8 +13,7 @@
 ---
 --- `run` returns an exit code, nothing (0), or nil and an error (printed, 1). A command line that
 --- iza.args refuses ends with 2. A verb with `raw = true` gets the words themselves instead,
---- because
---- some of them are not its own.
+--- because some of them are not its own.
 local args = require "iza.args"
 local near = require "iza.args_help"
 local project = require "iza.project"

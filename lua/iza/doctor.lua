@@ -1,8 +1,7 @@
 --- What iza needs of the machine, checked: the verb `doctor` prints it.
 ---
 --- A check is {name, function}; the function returns "ok", "warn" or "fail", what was found, and
---- for
---- the last two what to do. Each system adds its own with doctor.add.
+--- for the last two what to do. Each system adds its own with doctor.add.
 local host = require "iza.core.host"
 local project = require "iza.project"
 

@@ -4,8 +4,7 @@
 --- settings come from the user's config file, and the data lies in the user's data directory.
 ---
 --- Every script of a project loads this file before its first line: it requires what it needs for
---- an
---- error only when there is one.
+--- an error only when there is one.
 local core = require "iza.core.project"
 local host = require "iza.core.host"
 

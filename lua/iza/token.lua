@@ -1,6 +1,5 @@
 --- The token of a data directory: who knows it may use the HTTP API. It lies in DATA/token,
---- readable
---- by its owner alone, and is made at the first start.
+--- readable by its owner alone, and is made at the first start.
 local crypto = require "iza.crypto"
 local fail = require "iza.fail"
 local host = require "iza.core.host"

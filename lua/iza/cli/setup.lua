@@ -1,6 +1,5 @@
 --- Puts iza in its place on this machine: a link on PATH, completion, config, token. Each step
---- knows
---- how to see whether it is done, to do it and to undo it, so the verb can be repeated.
+--- knows how to see whether it is done, to do it and to undo it, so the verb can be repeated.
 local host = require "iza.core.host"
 local project = require "iza.project"
 local token = require "iza.token"
