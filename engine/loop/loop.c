@@ -33,6 +33,9 @@ struct iz_loop {
   int busy;
   bool (*is_pending)(iz_loop *);
   bool stopped;
+  void (*stuck)(void *);
+  void *stuck_ctx;
+  int own_events; /* descriptors that were watched before anybody asked */
   void (*before_wait)(void *);
   void *before_wait_ctx;
   /* from other threads */
@@ -242,6 +245,26 @@ static bool jump(iz_loop *loop) {
   return true;
 }
 
+void iz_loop_ask_stuck(iz_loop *loop, void (*fn)(void *), void *ctx) {
+  loop->stuck = fn;
+  loop->stuck_ctx = ctx;
+  loop->own_events = event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
+}
+
+static bool has_posted(iz_loop *loop) {
+  pthread_mutex_lock(&loop->lock);
+  bool has = loop->posted.head != NULL;
+  pthread_mutex_unlock(&loop->lock);
+  return has;
+}
+
+/* Nothing can ever wake anybody. */
+static bool is_stuck(iz_loop *loop) {
+  if (!loop->stuck || loop->heap_len || loop->busy || has_posted(loop)) return false;
+  if (loop->is_pending && loop->is_pending(loop)) return false;
+  return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED) <= loop->own_events;
+}
+
 void iz_loop_turn(iz_loop *loop, bool wait) {
   queue_run(&loop->ready);
   fire_due(loop);
@@ -255,6 +278,10 @@ void iz_loop_turn(iz_loop *loop, bool wait) {
         !runnable(loop) && loop->refs > 0 && !jump(loop); /* the events may have woken somebody */
   } else if (idle) {
     set_tick(loop);
+  }
+  if (idle && is_stuck(loop)) {
+    loop->stuck(loop->stuck_ctx);
+    return;
   }
   event_base_loop(loop->base, idle ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }

@@ -42,6 +42,11 @@ void iz_loop_busy(iz_loop *loop, int delta);
 /* Asked before virtual time passes: is anything else on its way? One a loop (HTTP). */
 void iz_loop_ask_pending(iz_loop *loop, bool (*is_pending)(iz_loop *loop));
 
+/* From now on fn is called instead of a wait that could never end: there are references, but no
+ * timer, no descriptor that was not watched before this call, and nothing on its way from outside
+ * the loop. It must end what is left. */
+void iz_loop_ask_stuck(iz_loop *loop, void (*fn)(void *ctx), void *ctx);
+
 /* ---- deferred calls: run on the next turn, in order ---- */
 
 typedef struct iz_defer iz_defer;

@@ -230,7 +230,7 @@ int iz_error_wrap(lua_State *L) {
 /* ---- the report ---- */
 
 /* Whether a source is one of the library's own: what is wrong there is mostly the caller's. */
-static bool is_library(const char *file) {
+bool iz_error_in_library(const char *file) {
   return !strncmp(file, "lua/iza/", 8) || strstr(file, "/lua/iza/");
 }
 
@@ -240,7 +240,7 @@ int iz_error_misuse(lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0 || (*ar.source == '@' && is_library(ar.source + 1))) continue;
+    if (ar.currentline <= 0 || (*ar.source == '@' && iz_error_in_library(ar.source + 1))) continue;
     lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
     lua_insert(L, 1);
     lua_concat(L, 2);
@@ -264,7 +264,7 @@ static int find_site(const char *trace, char *file, size_t size, bool outside) {
     if (!n || *p != ':' || len >= size) continue;
     memcpy(file, line, len);
     file[len] = 0;
-    if (!outside || !is_library(file)) return n;
+    if (!outside || !iz_error_in_library(file)) return n;
   }
   return 0;
 }
@@ -316,7 +316,7 @@ void iz_error_report(lua_State *L, int index) {
   luaL_buffinit(L, &b);
   /* the message of error("x") starts with the failing line; else the trace does */
   int line = find_site(message, file, sizeof file, false);
-  if (line && is_library(file)) {
+  if (line && iz_error_in_library(file)) {
     int from = trace ? find_site(trace, caller, sizeof caller, true) : 0;
     if (from) {
       message = without_place(message, file);

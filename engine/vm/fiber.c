@@ -555,17 +555,21 @@ static int l_cancelled(lua_State *L) {
   return 1;
 }
 
-/* Pushes "file:line" of the innermost Lua code of the fiber; false: there is none. */
+/* Pushes "file:line" of the innermost Lua code of the fiber, outside the library if there is some;
+ * false: there is none. */
 static bool push_place(lua_State *L, iz_fiber *f) {
   lua_State *co = f->task.wait && f->waiter ? f->waiter : f->co;
-  lua_Debug ar;
-  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+  lua_Debug ar, found;
+  bool any = false, outside = false;
+  for (int level = 0; !outside && lua_getstack(co, level, &ar); level++) {
     lua_getinfo(co, "Sl", &ar);
     if (ar.currentline <= 0) continue;
-    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-    return true;
+    outside = *ar.source != '@' || !iz_error_in_library(ar.source + 1);
+    if (!any || outside) found = ar;
+    any = true;
   }
-  return false;
+  if (any) lua_pushfstring(L, "%s:%d", found.short_src, found.currentline);
+  return any;
 }
 
 /* Pushes the name under which the fiber's waiter called the function that waits; false: unknown. */
@@ -578,9 +582,9 @@ static bool push_wait_name(lua_State *L, iz_fiber *f) {
   return true;
 }
 
-/* list() -> for each living task {id, status, at, waits, origin}: where its code stands, the
- * function it waits in, where it was spawned. */
-static int l_list(lua_State *L) {
+/* For each living task {id, status, at, waits, origin}: where its code stands, the function it
+ * waits in, where it was spawned. */
+int iz_fiber_list(lua_State *L) {
   lua_newtable(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_fibers);
   lua_Integer n = 0;
@@ -631,7 +635,7 @@ int iz_open_task(lua_State *L) {
                                        {"park", l_park},
                                        {"unpark", l_unpark},
                                        {"current", l_current},
-                                       {"list", l_list},
+                                       {"list", iz_fiber_list},
                                        {"error", iz_error_new},
                                        {"misuse", iz_error_misuse},
                                        {"cancelled", l_cancelled},

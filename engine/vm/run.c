@@ -132,6 +132,32 @@ static void check_output(state *s) {
   if (!s->status) s->status = 1;
 }
 
+/* Pushes, with iza.core.task's list, what waits for what: lua/iza/stuck.lua. */
+static int tell_stuck(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "iza.stuck");
+  lua_call(L, 1, 1);
+  lua_pushcfunction(L, iz_fiber_list);
+  lua_call(L, 0, 1);
+  lua_call(L, 1, 1);
+  fflush(stdout);
+  fprintf(stderr, "iza: %s\n", lua_tostring(L, -1));
+  return 0;
+}
+
+/* Every task waits for another: the program could only hang. */
+static void on_stuck(void *ctx) {
+  state *s = ctx;
+  lua_State *L = s->vm->L;
+  lua_pushcfunction(L, tell_stuck);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+    print_report(L, -1, "iza: deadlock: ");
+    lua_pop(L, 1);
+  }
+  if (!s->status) s->status = 1;
+  iz_scope_cancel(&s->vm->root);
+}
+
 /* What does not keep the program alive gets a few turns to run its <close>. */
 static void end_daemons(const state *s) {
   iz_scope_cancel(&s->vm->root);
@@ -163,6 +189,7 @@ int iz_run_main(const iz_run *run) {
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) fprintf(stderr, "iza: out of memory\n");
     s.status = 1;
   } else {
+    iz_loop_ask_stuck(loop, on_stuck, &s);
     iz_loop_run(loop);
     end_daemons(&s);
     take_status(&s);

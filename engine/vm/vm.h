@@ -111,6 +111,8 @@ iz_fiber *iz_check_fiber(lua_State *L, int arg);
 /* Pushes where the running fiber was spawned, a line a generation; false (nothing pushed) when it
  * is the main one or none runs. */
 bool iz_fiber_push_origin(lua_State *L);
+/* Lua: list() -> the living tasks of the state, as iza.list. */
+int iz_fiber_list(lua_State *L);
 /* Pushes the error a failed fiber ended with (an error object). */
 void iz_fiber_push_error(lua_State *L, iz_fiber *f);
 
@@ -149,6 +151,8 @@ const char *iz_error_find_source(lua_State *L, const char *name, size_t *n);
 void iz_error_mark(lua_State *L);
 /* Lua: iza.error(code, message, retryable?) -> error object. */
 int iz_error_new(lua_State *L);
+/* Whether a source is one of the library's own. */
+bool iz_error_in_library(const char *file);
 /* Lua: misuse(message), raised with the place of the first function outside the library. */
 int iz_error_misuse(lua_State *L);
 /* Registers the error metatable of a new state. */

@@ -206,6 +206,15 @@ box:call()
 ]]})
   end)
 
+  it("tells a program that can never go on, and lets it close", function()
+    fails("deadlock", {["main.lua"] = [[
+local todo, done = iza.channel(), iza.channel(1)
+iza.spawn(function() for job in todo:each() do print(job) end end)
+local open <close> = setmetatable({}, {__close = function() io.stderr:write "closed\n" end})
+done:recv()
+]]})
+  end)
+
   it("is what a server logs, and in develop mode answers", function()
     p.write(dir .. "/main.lua", [[
 local function price(order) return order.items.count end
