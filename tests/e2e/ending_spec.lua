@@ -9,17 +9,18 @@ local function bash(script)
   return result.stdout, result.status, result.stderr
 end
 
--- Starts the code, sends the signal once it has printed "ready", prints its status.
-local function signalled(signal, code)
+-- Starts `before` and the code, sends the signal once it printed "ready" in between, prints its
+-- status.
+local function signalled(signal, code, before)
   return (bash(([[
-    exec 3< <(exec "$IZA" -e 'print "ready" io.stdout:flush() %s'; )
+    exec 3< <(exec "$IZA" -e '%s print "ready" io.stdout:flush() %s'; )
     p=$!
     read -r -u 3 line
     kill -%s $p
     tail --pid=$p -f /dev/null
     cat <&3
     wait $p
-    echo "status $?"]]):format(code, signal)))
+    echo "status $?"]]):format(before or "", code, signal)))
 end
 
 describe("a script that computes", function()
@@ -35,21 +36,20 @@ describe("a script that computes", function()
 end)
 
 describe("a script that waits", function()
-  local function ends(signal, code)
-    return signalled(signal, [[
+  local function ends(signal, before)
+    return signalled(signal, "iza.sleep(20)", [[
       local _ <close> = setmetatable({}, {__close = function()
-        iza.sleep "1ms" print "closed" end}) ]] .. code)
+        iza.sleep "1ms" print "closed" end}) ]] .. before)
   end
 
   it("ends with 128 and the signal's number, after <close>", function()
-    assert.equal("closed\nstatus 143\n", ends("TERM", "iza.sleep(20)"))
-    assert.equal("closed\nstatus 130\n", ends("INT", "iza.sleep(20)"))
-    assert.equal("closed\nstatus 143\n", ends("TERM",
-      "local s = iza.http.serve{routes = {}} s:stop() iza.sleep(20)"))
+    assert.equal("closed\nstatus 143\n", ends("TERM", ""))
+    assert.equal("closed\nstatus 130\n", ends("INT", ""))
+    assert.equal("closed\nstatus 143\n", ends("TERM", "iza.http.serve{routes = {}}:stop()"))
   end)
 
   it("and serves has drained on SIGTERM: 0; on Ctrl-C: 130", function()
-    local serve = "iza.http.serve{routes = {}} iza.sleep(20)"
+    local serve = "assert(iza.http.serve{routes = {}})"
     assert.equal("closed\nstatus 0\n", ends("TERM", serve))
     assert.equal("closed\nstatus 130\n", ends("INT", serve))
   end)
