@@ -109,7 +109,7 @@ end
 
 local LEFT, WIDTH = 30, 96
 
-local function page_width() return math.min(term.columns() or WIDTH, WIDTH) end
+local function page_width() return math.min(term.columns() or 80, WIDTH) end
 
 -- A text whose lines are at most as long as a page is wide.
 local function fitted(text)
@@ -121,13 +121,14 @@ local function fitted(text)
   return table.concat(out, "\n")
 end
 
-local function add_rows(out, title, rows)
-  if #rows == 0 then return end
+--- Adds rows of a name and what it is, in two columns.
+---@param out string[] lines
+---@param rows {[1]: string, [2]: string}[]
+function help.add_rows(out, rows)
   local left = 0
   for _, row in ipairs(rows) do
     if #row[1] <= LEFT then left = math.max(left, #row[1]) end
   end
-  out[#out + 1] = "\n" .. term.style(title .. ":", "bold")
   for _, row in ipairs(rows) do
     local lines = help.wrap(row[2], page_width() - left - 4)
     local first = term.pad(row[1], left)
@@ -140,6 +141,12 @@ local function add_rows(out, title, rows)
         "")
     end
   end
+end
+
+local function add_section(out, title, rows)
+  if #rows == 0 then return end
+  out[#out + 1] = "\n" .. term.style(title .. ":", "bold")
+  help.add_rows(out, rows)
 end
 
 local function described(item)
@@ -172,9 +179,9 @@ function help.text(specs)
   for _, p in ipairs(spec.positionals) do
     positionals[#positionals + 1] = {p.label .. (p.rest and "..." or ""), described(p)}
   end
-  add_rows(out, "commands", commands)
-  add_rows(out, "arguments", positionals)
-  add_rows(out, "options", option_rows(spec))
+  add_section(out, "commands", commands)
+  add_section(out, "arguments", positionals)
+  add_section(out, "options", option_rows(spec))
   if spec.examples then
     out[#out + 1] = "\n" .. term.style("examples:", "bold")
     for _, example in ipairs(spec.examples) do out[#out + 1] = "  " .. example end

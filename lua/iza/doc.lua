@@ -6,7 +6,9 @@
 --- functions) is described in lua/iza/init.lua in the same form.
 local doc_class = require "iza.doc_class"
 local near = require "iza.args_help"
+local page = require "iza.page"
 local sources = require "iza.sources"
+local term = require "iza.term"
 
 local doc = {}
 
@@ -68,14 +70,15 @@ local function value_line(line)
   local name, type, text = line:match "^@param ([%w_.?]+) (fun%b():? ?%S*) ?(.*)$"
   if not name then name, type, text = line:match "^@param ([%w_.?]+) (%b{}%S*) ?(.*)$" end
   if not name then name, type, text = line:match "^@param ([%w_.?]+) (%S+) ?(.*)$" end
-  if name then return ("  %s: %s%s"):format(name, type, text ~= "" and "  " .. text or "") end
+  if name then return ("%s: %s%s"):format(name, type, text ~= "" and "  " .. text or "") end
   local result = line:match "^@return (.*)$"
-  if result then return "  returns " .. result end
+  if result then return "returns " .. result end
 end
 
-local function summary_of(item)
+-- The first sentence of a comment.
+local function summary_of(lines)
   local text = {}
-  for _, line in ipairs(item.lines) do
+  for _, line in ipairs(lines) do
     if line:sub(1, 1) == "@" then break end
     text[#text + 1] = line
   end
@@ -85,7 +88,7 @@ end
 local function add_list(out, items)
   for _, item in ipairs(items) do
     out[#out + 1] = "  " .. item.signature
-    out[#out + 1] = "      " .. summary_of(item)
+    page.add(out, "      ", summary_of(item.lines), page.width())
   end
 end
 
@@ -133,27 +136,29 @@ local function add_classes(out, item)
 end
 
 local function show_item(prefix, item)
-  local out, values = {prefix .. item.signature, ""}, {}
+  local text, values = {}, {}
   for _, line in ipairs(item.lines) do
     if line:sub(1, 1) == "@" then
       values[#values + 1] = value_line(line)
     elseif #values > 0 then
       values[#values] = values[#values] .. " " .. line
     else
-      out[#out + 1] = line
+      text[#text + 1] = line
     end
   end
+  local out = {prefix .. item.signature, "", page.lay(table.concat(text, "\n"), page.width())}
   if #values > 0 then out[#out + 1] = "" end
-  table.move(values, 1, #values, #out + 1, out)
+  for _, value in ipairs(values) do page.add(out, "  ", value, page.width(), "      ") end
   add_classes(out, item)
   return table.concat(out, "\n")
 end
 
 local function show_module(name, top, items)
-  local out = {"iza." .. name, ""}
+  local text = {}
   for _, line in ipairs(top) do
-    if line:sub(1, 1) ~= "@" then out[#out + 1] = line end
+    if line:sub(1, 1) ~= "@" then text[#text + 1] = line end
   end
+  local out = {"iza." .. name, "", page.lay(table.concat(text, "\n"), page.width())}
   if #items > 0 then out[#out + 1] = "" end
   add_list(out, items)
   for _, class in ipairs(doc_class.options_in("lua/iza/" .. name:gsub("%.", "/") .. ".lua")) do
@@ -208,18 +213,40 @@ function doc.modules()
   return names
 end
 
--- The page of the global `iza`: its own functions and its modules.
-local function of_iza()
-  local out = {"iza", "", "Functions:"}
-  for _, path in ipairs {GLOBALS, "lua/iza/task.lua"} do
-    local own = {}
-    for _, item in ipairs(items_in(path)) do
-      if not is_method(item) then own[#own + 1] = item end
-    end
-    add_list(out, own)
+-- The first sentence of a comment as far as it fits on a line, ended where it may.
+local function line_of(lines, room)
+  local text = summary_of(lines)
+  if term.width(text) <= room then return text end
+  local part = text:sub(1, room):match "^(.*)[:;,] "
+  local whole = part and select(2, part:gsub("`", "")) % 2 == 0
+  return whole and part or term.truncate(text, room)
+end
+
+-- Rows of a name and one line each.
+local function add_index(out, items)
+  local left, rows = 0, {}
+  for _, item in ipairs(items) do left = math.max(left, #item.name + 4) end
+  for i, item in ipairs(items) do
+    rows[i] = {"iza." .. item.name, line_of(item.lines, page.width() - left - 4)}
   end
-  local modules = doc.modules()
-  out[#out + 1] = "\nModules (`iza help NAME`):\n  iza." .. table.concat(modules, "\n  iza.")
+  near.add_rows(out, rows)
+end
+
+-- The page of the global `iza`: its modules and its own functions, each with a line.
+local function of_iza()
+  local modules, functions = {}, {}
+  for i, name in ipairs(doc.modules()) do
+    modules[i] = {name = name, lines = doc.parse(read_module(name))}
+  end
+  for _, path in ipairs {GLOBALS, "lua/iza/task.lua"} do
+    for _, item in ipairs(items_in(path)) do
+      if not is_method(item) then functions[#functions + 1] = item end
+    end
+  end
+  local out = {"iza", "", "Modules (`iza help NAME`, in the REPL `:help NAME`):"}
+  add_index(out, modules)
+  out[#out + 1] = "\nFunctions:"
+  add_index(out, functions)
   return table.concat(out, "\n")
 end
 

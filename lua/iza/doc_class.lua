@@ -1,11 +1,9 @@
 --- The classes of the library, read from its sources: the fields that LuaLS `@field` lines
 --- describe, option tables among them. Used by iza.doc.
-local near = require "iza.args_help"
+local page = require "iza.page"
 local sources = require "iza.sources"
 
 local doc_class = {}
-
-local WIDTH = 90
 
 ---@class iza.DocClass
 ---@field name string as written: "iza.http.Options"
@@ -71,8 +69,7 @@ function doc_class.find(name) return doc_class.all()[short(name)] end
 function doc_class.lines(class)
   local out = {}
   for _, field in ipairs(class.fields) do
-    local lines = near.wrap(("%s: %s"):format(field[1], field[2]), WIDTH)
-    for i, line in ipairs(lines) do out[#out + 1] = (i == 1 and "  " or "      ") .. line end
+    page.add(out, "  ", ("%s: %s"):format(field[1], field[2]), page.width(), "      ")
   end
   return out
 end

@@ -1,6 +1,7 @@
 -- The command line as a shell meets it: scripts, exit codes, projects, verbs.
 local process = require "e2e.iza_process"
 local host = require "iza.core.host"
+local sources = require "iza.sources"
 
 describe("iza", function()
   local dir
@@ -251,6 +252,28 @@ describe("iza", function()
       end
     end)
 
+    it("help breaks its lines between words, code never", function()
+      for _, what in ipairs {"help", "help tasks", "help iza", "help template", "help json.encode",
+        "help http.get", "setup --help"} do
+        for line in sh("iza " .. what):gmatch "[^\n]+" do
+          assert(iza.term.width(line) <= 80, what .. ": " .. line)
+        end
+      end
+      local out = sh "script -qec 'stty cols 40; iza help tasks' /dev/null":gsub("\r", "")
+      says(out, "\nCode that waits suspends only its own\ntask; ")
+      says(out, "\n-- all of them, results in order; the first failure cancels the others\n")
+    end)
+
+    it("pages hold no code wider than 78 columns", function()
+      for _, path in ipairs(sources.list "lua/iza/help/") do
+        local in_code = false
+        for line in sources.read(path):gmatch "[^\n]*" do
+          if line:find "^```" then in_code = not in_code end
+          assert(not in_code or iza.term.width(line) <= 78, path .. ": " .. line)
+        end
+      end
+    end)
+
     it("help lists every verb and topic, and knows what was meant", function()
       local out = sh "iza help"
       for _, word in ipairs {"check", "doctor", "new", "run", "setup", "start", "stop", "status",
@@ -272,8 +295,8 @@ describe("iza", function()
       write("p/lua/iza/help/manners.md", "# Manners\n\nGreet.\n")
       is("cd p && iza greet", 0, "hello\n")
       local out = sh "cd p && iza help"
-      says(out, "greet      Greets.")
-      says(out, "  manners  ")
+      says(out, "greet    Greets.")
+      says(out, " manners ")
       says(sh "cd p && iza help manners", "Manners\n\nGreet.\n")
       says(is("iza greet", 2, ""), "neither a file nor a verb")
     end)

@@ -91,7 +91,8 @@ return m
     assert.truthy(doc.find("channel:send"):find("^channel:send%(value, duration%)"))
     assert.truthy(doc.find("response:json"):find "^response:json%(")
     local page = doc.find "iza"
-    for _, line in ipairs {"  sleep(duration)", "  all(functions)", "  iza.csv"} do
+    for _, line in ipairs {"  iza.sleep      Suspends the running task; all others go on.",
+      "  iza.all        Runs every function", "  iza.csv       CSV (RFC 4180)"} do
       assert.truthy(page:find("\n" .. line, 1, true), line)
     end
     assert.is_nil(page:find("join(", 1, true))

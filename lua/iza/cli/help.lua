@@ -2,6 +2,7 @@ local cli = require "iza.cli"
 local doc = require "iza.doc"
 local fail = require "iza.fail"
 local near = require "iza.args_help"
+local page = require "iza.page"
 local sources = require "iza.sources"
 local term = require "iza.term"
 
@@ -27,11 +28,18 @@ local function print_verbs()
     by_group[verb.group or ""] = list
   end
   for _, group in ipairs(groups) do
+    local rows, lines = {}, {}
+    for i, verb in ipairs(by_group[group[1]] or {}) do rows[i] = {verb.name, verb.summary} end
+    near.add_rows(lines, rows)
     print("\n" .. term.style(group[2] .. ":", "bold"))
-    for _, verb in ipairs(by_group[group[1]] or {}) do
-      print(("  %-10s %s"):format(verb.name, verb.summary))
-    end
+    if #lines > 0 then print(table.concat(lines, "\n")) end
   end
+end
+
+local function print_names(names)
+  local lines = {}
+  page.add(lines, "  ", table.concat(names, " "), page.width())
+  print(table.concat(lines, "\n"))
 end
 
 local function print_overview()
@@ -44,41 +52,10 @@ usage: iza FILE.lua [ARGS]     run a script
        iza VERB [ARGS]         one of these:]]
   print_verbs()
   print("\n" .. term.style("topics for `iza help TOPIC`:", "bold"))
-  print("  " .. table.concat(topics(), "  "))
+  print_names(topics())
   print("\n" .. term.style("modules for `iza help MODULE`:", "bold"))
-  for _, line in ipairs(near.wrap(table.concat(doc.modules(), " "), 76)) do
-    print("  " .. (line:gsub(" ", "  ")))
-  end
+  print_names(doc.modules())
   print("\n`iza VERB --help` shows a verb's options, `iza help json.encode` a function.")
-end
-
--- Prints the lines of a paragraph, laid out anew where the terminal is too narrow for them.
-local function print_paragraph(lines)
-  local columns, widest = term.columns(), 0
-  for _, line in ipairs(lines) do widest = math.max(widest, term.width(line)) end
-  if columns and widest > columns then lines = near.wrap(table.concat(lines, " "), columns) end
-  for _, line in ipairs(lines) do print(line) end
-end
-
--- A page as a terminal shows it: headings bold, the fences of code left out. Code, tables and lists
--- keep their lines.
-local function show_page(text)
-  local paragraph, in_code = {}, false
-  for line in text:gmatch "(.-)\n" do
-    local heading, fence = line:match "^#+ (.*)$", line:find "^```"
-    if not in_code and not fence and line:find "^[%w`*(]" then
-      paragraph[#paragraph + 1] = line
-    else
-      print_paragraph(paragraph)
-      paragraph = {}
-      if fence then
-        in_code = not in_code
-      else
-        print(heading and not in_code and term.style(heading, "bold") or line)
-      end
-    end
-  end
-  print_paragraph(paragraph)
 end
 
 local function page_of(topic)
@@ -87,18 +64,18 @@ local function page_of(topic)
 end
 
 local function print_topic(topic)
-  local page, verb = page_of(topic), cli.verb(topic)
-  local list = page and doc.list(topic)
-  if page then show_page(page) end
+  local text, verb = page_of(topic), cli.verb(topic)
+  local list = text and doc.list(topic)
+  if text then print((page.lay(text, page.width()):gsub("\n$", ""))) end
   if list then
     print("\n" .. term.style("functions of iza." .. topic .. ":", "bold") .. "\n" .. list)
   end
-  if page and verb then print() end
+  if text and verb then print() end
   if verb then print(cli.spec(verb):help()) end
-  if page or verb then return 0 end
-  local text, guess = doc.find(topic)
-  if text then
-    print(text)
+  if text or verb then return 0 end
+  local found, guess = doc.find(topic)
+  if found then
+    print(found)
     return 0
   end
   local all = topics()

@@ -23,8 +23,11 @@ Repl.__index = Repl
 
 local function say(text) print(term.style(text, "grey")) end
 
---- Prints the values of an entry, one below the other if one is long.
+--- Prints the values of an entry, one below the other if one is long; of `iza` what it offers.
 function Repl:show(values)
+  if values.n == 1 and rawequal(values[1], iza) then
+    return print((require("iza.doc").find "iza"))
+  end
   local texts, long = {}, false
   for i = 1, values.n do
     texts[i] = inspect(values[i], {width = (term.columns() or 80) - 1, colour = self.colour,
