@@ -119,7 +119,8 @@ static inline void push_scalar(lua_State *L, const iz_json *j, iz_json_type t) {
 static int build(lua_State *L, builder *b, bool can_yield, iz_err *err) {
   iz_json *j = &b->j;
   for (;;) {
-    if (++b->tokens % IZ_JSON_TURN == 0 && can_yield && iz_guard_preempt(L)) return PREEMPTED;
+    if (++b->tokens % IZ_JSON_TURN == 0 && can_yield && lua_gethook(L) && iz_guard_preempt(L))
+      return PREEMPTED;
     iz_json_type t = iz_json_next(j);
     switch (t) {
     case IZ_JSON_KEY:

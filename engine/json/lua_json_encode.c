@@ -429,7 +429,7 @@ static int encode_on(lua_State *L, int status, lua_KContext ctx) {
   suspended *own = lua_touserdata(L, 2);
   iz_err err;
   own->e.err = &err;
-  return encode_end(L, NULL, encode_all(&own->e), &err);
+  return encode_end(L, &own->codec, encode_all(&own->e), &err);
 }
 
 int iz_json_lua_encode(lua_State *L) {
