@@ -6,7 +6,6 @@
 #include "host/host.h"
 #include "vm/await.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
@@ -93,10 +92,10 @@ static int l_kind(lua_State *L) {
   return 2;
 }
 
+/* mkdir(path, mode): with those above it, as iz_dir_make; iza.fs.mkdir where any mode will do. */
 static int l_mkdir(lua_State *L) {
   iz_err err;
-  return done(L, iz_dir_make(luaL_checkstring(L, 1), (mode_t)luaL_optinteger(L, 2, 0777), &err),
-              &err);
+  return done(L, iz_dir_make(luaL_checkstring(L, 1), (mode_t)luaL_checkinteger(L, 2), &err), &err);
 }
 
 /* replace(path, text, mode?) */
@@ -105,14 +104,6 @@ static int l_replace(lua_State *L) {
   const char *path = luaL_checkstring(L, 1), *data = luaL_checklstring(L, 2, &n);
   iz_err err;
   return done(L, iz_file_replace(path, data, n, (mode_t)luaL_optinteger(L, 3, 0644), &err), &err);
-}
-
-/* Removes a file, a link or an empty folder. */
-static int l_remove(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  if (remove(path) != 0) return failed(L, "remove", path);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 static int l_symlink(lua_State *L) {
@@ -153,36 +144,6 @@ static int l_access(lua_State *L) {
   static const int modes[] = {R_OK, W_OK, X_OK};
   const char *path = luaL_checkstring(L, 1);
   lua_pushboolean(L, access(path, modes[luaL_checkoption(L, 2, "r", names)]) == 0);
-  return 1;
-}
-
-static int close_dir(lua_State *L) {
-  DIR **d = lua_touserdata(L, 1);
-  if (*d) closedir(*d);
-  *d = NULL;
-  return 0;
-}
-
-/* list(path) -> the names in a folder, unsorted, without "." and "..". */
-static int l_list(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  DIR **d = lua_newuserdatauv(L, sizeof(DIR *), 0);
-  *d = NULL;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, close_dir);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_newtable(L);
-  *d = opendir(path);
-  if (!*d) return failed(L, "list", path);
-  lua_Integer n = 0;
-  for (struct dirent *e; (e = readdir(*d));) {
-    if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
-    lua_pushstring(L, e->d_name);
-    lua_rawseti(L, -2, ++n);
-  }
-  closedir(*d);
-  *d = NULL;
   return 1;
 }
 
@@ -250,13 +211,11 @@ int iz_open_host(lua_State *L) {
                                        {"kind", l_kind},
                                        {"mkdir", l_mkdir},
                                        {"replace", l_replace},
-                                       {"remove", l_remove},
                                        {"symlink", l_symlink},
                                        {"readlink", l_readlink},
                                        {"real", l_real},
                                        {"cwd", l_cwd},
                                        {"access", l_access},
-                                       {"list", l_list},
                                        {"uid", l_uid},
                                        {"pid", l_pid},
                                        {"kill", l_kill},

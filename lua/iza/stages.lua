@@ -5,7 +5,7 @@
 --- why.
 local api = require "iza.api"
 local fail = require "iza.fail"
-local host = require "iza.core.host"
+local fs = require "iza.fs"
 local owner = require "iza.owner"
 local token = require "iza.token"
 
@@ -39,7 +39,7 @@ local function take_data(ctx)
   local ok
   ok, err = owner.await(ctx.data, ctx.say)
   if not ok then return nil, err end
-  host.remove(api.socket(ctx.data)) -- of an owner that was killed
+  fs.remove(api.socket(ctx.data)) -- of an owner that was killed
   return ctx.data
 end
 

@@ -1,29 +1,28 @@
 --- Files under a folder, for verbs.
 local fail = require "iza.fail"
-local host = require "iza.core.host"
+local fs = require "iza.fs"
 
 local walk = {}
 
 local MAX_DEPTH = 32
 
 local function visit(dir, pattern, skip, found, depth)
-  local names, err
+  local entries, err
   if depth > MAX_DEPTH then
     err = select(2, fail("too_deep", "%s: folders more than %d deep", dir, MAX_DEPTH))
   else
-    names, err = host.list(dir)
+    entries, err = fs.list(dir)
   end
-  if not names then
+  if not entries then
     table.insert(found.unread, err)
     return
   end
-  table.sort(names)
-  for _, name in ipairs(names) do
+  for _, entry in ipairs(entries) do
+    local name = entry.name
     local path = dir == "." and name or dir .. "/" .. name
-    local kind = host.kind(path)
-    if kind == "dir" and name:sub(1, 1) ~= "." and not skip[path] then
+    if entry.type == "folder" and name:sub(1, 1) ~= "." and not skip[path] then
       visit(path, pattern, skip, found, depth + 1)
-    elseif kind == "file" and name:find(pattern) then
+    elseif entry.type == "file" and name:find(pattern) then
       table.insert(found.files, path)
     end
   end

@@ -9,9 +9,9 @@ M.program = os.getenv "IZA" or host.real "/proc/self/exe"
 function M.sandbox()
   local dir = assert(iza.exec {"mktemp", "-d"}).stdout:gsub("\n", "")
   dir = host.real(dir)
-  host.mkdir(dir .. "/bin")
+  iza.fs.mkdir(dir .. "/bin")
   host.symlink(M.program, dir .. "/bin/iza")
-  host.mkdir(dir .. "/home")
+  iza.fs.mkdir(dir .. "/home")
   return dir
 end
 
@@ -33,7 +33,7 @@ function M.sh(dir, cwd, command, more)
 end
 
 function M.write(path, text)
-  host.mkdir(path:match "^(.*)/[^/]*$")
+  iza.fs.mkdir(path:match "^(.*)/[^/]*$")
   local f <close> = assert(io.open(path, "wb"))
   f:write(text)
 end

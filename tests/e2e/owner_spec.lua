@@ -139,7 +139,7 @@ describe("the owner of a data directory", function()
   end)
 
   it("that has not come to its socket yet is starting, by status", function()
-    host.mkdir(dir .. "/data")
+    iza.fs.mkdir(dir .. "/data")
     process.write(dir .. "/holder.lua", [[
       local lock = assert(require "iza.core.host".lock("data/lock", "start"))
       print "in" io.stdout:flush() iza.sleep(30) lock:close()]])

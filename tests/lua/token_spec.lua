@@ -45,7 +45,7 @@ describe("iza.token", function()
     iza.exec {"mv", dir .. "/token", dir .. "/other"}
     host.symlink(dir .. "/other", dir .. "/token")
     assert.are.equal("insecure", code_of(dir))
-    host.remove(dir .. "/token")
+    os.remove(dir .. "/token")
     host.replace(dir .. "/token", ("0"):rep(63) .. "\n", 384)
     assert.are.equal("invalid", code_of(dir))
   end)

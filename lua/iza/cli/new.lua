@@ -1,4 +1,5 @@
 local fail = require "iza.fail"
+local fs = require "iza.fs"
 local host = require "iza.core.host"
 local sources = require "iza.sources"
 
@@ -9,14 +10,14 @@ local hidden = {gitignore = ".gitignore"}
 local function check_target(dir)
   local kind = host.kind(dir)
   if not kind then return true end
-  local names, err = host.list(dir)
-  if not names then return nil, err end
-  if #names > 0 then return fail("exists", "%s is not empty; nothing was changed", dir) end
+  local entries, err = fs.list(dir)
+  if not entries then return nil, err end
+  if #entries > 0 then return fail("exists", "%s is not empty; nothing was changed", dir) end
   return true
 end
 
 local function write(path, text)
-  local ok, err = host.mkdir(path:match "^(.*)/[^/]*$")
+  local ok, err = fs.mkdir(path:match "^(.*)/[^/]*$")
   if ok then ok, err = host.replace(path, text, 420) end -- rw-r--r--
   return ok, err
 end
@@ -29,7 +30,7 @@ local function make(dir, name)
     if not ok then return nil, err end
   end
   for _, folder in ipairs {"data/samples", "repos", "n8n-workflows"} do
-    local ok, err = host.mkdir(dir .. "/" .. folder)
+    local ok, err = fs.mkdir(dir .. "/" .. folder)
     if not ok then return nil, err end
   end
   return true
@@ -56,7 +57,7 @@ return {
       return fail("invalid", "'%s' cannot be a project's name: use letters, digits, - and _", name)
     end
     local ok, err = check_target(dir)
-    if ok then ok, err = host.mkdir(dir) end
+    if ok then ok, err = fs.mkdir(dir) end
     if ok then ok, err = make(dir, name) end
     if not ok then return nil, err end
     print("Made the project '" .. name .. "' in " .. dir .. ". Next:")

@@ -1,5 +1,6 @@
 --- Puts iza in its place on this machine: a link on PATH, completion, config, token. Each step
 --- knows how to see whether it is done, to do it and to undo it, so the verb can be repeated.
+local fs = require "iza.fs"
 local host = require "iza.core.host"
 local project = require "iza.project"
 local token = require "iza.token"
@@ -44,7 +45,7 @@ local function folder_of(path) return path:match "^(.*)/[^/]*$" end
 -- Removes the folders above a path that became empty, below `top`.
 local function trim(path, top)
   local dir = folder_of(path)
-  while dir:sub(1, #top + 1) == top .. "/" and host.kind(dir) == "dir" and host.remove(dir) do
+  while dir:sub(1, #top + 1) == top .. "/" and host.kind(dir) == "dir" and fs.remove(dir) do
     dir = folder_of(dir)
   end
 end
@@ -52,7 +53,7 @@ end
 -- ---- steps ----
 
 local function write(path, text)
-  local ok, err = host.mkdir(folder_of(path))
+  local ok, err = fs.mkdir(folder_of(path))
   if ok then ok, err = host.replace(path, text, 420) end -- rw-r--r--
   return ok, err
 end
@@ -66,7 +67,7 @@ local function settings_step(path, text)
       return content(path) == text and "done" or "changed"
     end,
     apply = function() return write(path, text) end,
-    remove = function() return host.remove(path) end,
+    remove = function() return fs.remove(path) end,
   }
 end
 
@@ -82,7 +83,7 @@ local function completion_step(path, top)
       return found == sealed(found:match "\n(.*)$" or "") and "old" or "changed"
     end,
     apply = function() return write(path, text) end,
-    remove = function() return host.remove(path) end,
+    remove = function() return fs.remove(path) end,
   }
 end
 
@@ -98,12 +99,12 @@ local function link_step(path, program, top)
       return target and target:find "/iza$" and "old" or "changed"
     end,
     apply = function()
-      local ok, err = host.mkdir(folder_of(path))
-      if ok and host.kind(path) then ok, err = host.remove(path) end
+      local ok, err = fs.mkdir(folder_of(path))
+      if ok and host.kind(path) then ok, err = fs.remove(path) end
       if ok then ok, err = host.symlink(program, path) end
       return ok, err
     end,
-    remove = function() return host.remove(path) end,
+    remove = function() return fs.remove(path) end,
   }
 end
 
@@ -113,10 +114,10 @@ local function token_step(dir)
     what = "the token", path = dir .. "/token", top = home(),
     state = function()
       if not host.kind(dir .. "/token") then return "absent" end
-      return #(host.list(dir) or {}) > 1 and "in use" or "done"
+      return #(fs.list(dir) or {}) > 1 and "in use" or "done"
     end,
     apply = function() return token.ensure(dir) end,
-    remove = function() return host.remove(dir .. "/token") end,
+    remove = function() return fs.remove(dir .. "/token") end,
   }
 end
 

@@ -4,7 +4,7 @@
 --- follow a chain (a.b.c), in a task with a limit of CPU and time, so that neither a slow nor an
 --- endless one holds the prompt up. At most some thousand fields are looked at.
 local embedded = require "iza.core.embedded"
-local host = require "iza.core.host"
+local fs = require "iza.fs"
 local scheduler = require "iza.core.task"
 
 local FIELDS = 10000 -- looked at in one table
@@ -120,9 +120,10 @@ local function files_at(prefix)
   dir, base = dir or "", base or prefix
   local where = dir:gsub("^~/", (os.getenv "HOME" or "~") .. "/")
   local out = {}
-  for _, name in ipairs(host.list(where == "" and "." or where) or {}) do
+  for _, entry in ipairs(fs.list(where == "" and "." or where) or {}) do
+    local name = entry.name
     if begins(name, base) and (base ~= "" or name:sub(1, 1) ~= ".") then
-      local is_dir = host.kind(where .. name) == "dir"
+      local is_dir = entry.type == "folder"
       out[dir .. name .. (is_dir and "/" or "")] = true
     end
   end
@@ -142,8 +143,8 @@ local function modules_at(prefix)
   for pattern in package.path:gmatch "[^;]+" do
     local dir, tail = pattern:match "^(.-)%?(.*)$"
     if dir and tail == ".lua" then
-      for _, file in ipairs(host.list(dir == "" and "." or dir) or {}) do
-        local name = file:match "^([%w_]+)%.lua$"
+      for _, entry in ipairs(fs.list(dir == "" and "." or dir) or {}) do
+        local name = entry.name:match "^([%w_]+)%.lua$"
         if name and begins(name, prefix) then out[name] = true end
       end
     end
