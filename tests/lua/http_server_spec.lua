@@ -647,7 +647,7 @@ describe("iza.http.serve", function()
       ["serve: limits.header: 256 bytes to 48 KB"] = {limits = {header = "1MB"}},
       ["middleware%[1%] must be a function, got number"] = {middleware = {1}},
       ["hosts%[2%] must be a string, got table"] = {hosts = {"a", {}}},
-      ["tls: cert must be a string"] = {tls = {cert = 1, key = 2}},
+      ["tls: cert must be a string"] = {tls = {cert = 1, key = "k.pem"}},
       ["tls needs cert and key"] = {tls = {cert = "c.pem"}},
     } do
       local ok, why = pcall(serve, opts)
