@@ -29,7 +29,7 @@ typedef struct state {
   iz_fiber *main; /* anchored in the registry under key_main */
 } state;
 
-static char key_main;
+static char key_main, key_told;
 
 static state *the_state; /* for the failure hook */
 
@@ -46,14 +46,34 @@ static int report_start(lua_State *L) {
   return 0;
 }
 
+/* The errors that were reported, as weak keys. */
+static void push_told(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_told) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_told);
+}
+
+/* Reports what the fiber failed with, unless that is an error of another one that it passed on. */
 static int report_failure(lua_State *L) {
   iz_fiber *f = lua_touserdata(L, 1);
   iz_fiber_push_error(L, f);
-  print_report(L, -1, "iza: ");
+  push_told(L);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, 3) != LUA_TNIL) return 0;
+  print_report(L, 2, "iza: ");
+  lua_pushvalue(L, 2);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, 3);
   return 0;
 }
 
-/* A failure that will also be raised in a task is only told now if that task still runs. */
+/* Told at once, as the task that will join it or raise it again may run for long. */
 static void on_failure(iz_vm *vm, iz_fiber *f) {
   if (the_state->exiting) return;
   if (!f->held_by) the_state->status = 1;

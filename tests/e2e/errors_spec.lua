@@ -57,6 +57,21 @@ iza.spawn(first):join()
 ]]
 
 describe("an error report", function()
+  it("is told once, at once, however many tasks pass it on", function()
+    local ways = {"iza.sleep(0.05) t:join()", "iza.sleep(0.05)", "t:join()",
+      "pcall(t.join, t) iza.sleep(0.01) t:join()"}
+    for _, way in ipairs(ways) do
+      local code = "local t = iza.spawn(function() iza.spawn(function() error'boom' end) "
+        .. "iza.sleep(0.01) end) " .. way
+      local r = assert(iza.exec {os.getenv "IZA" or "./iza", "-e", code})
+      local _, times = r.stderr:gsub("boom\n", "")
+      assert.are.same({1, 1}, {r.status, times}, way .. "\n" .. r.stderr)
+    end
+    local r = assert(iza.exec {os.getenv "IZA" or "./iza", "-e", "iza.spawn(error, 'a') "
+      .. "iza.spawn(error, 'b') iza.sleep(0.01)"})
+    assert.truthy(r.stderr:find("iza: a.*iza: b"), r.stderr)
+  end)
+
   it("shows each file and line, the line itself and the spawn chain, three tasks deep", function()
     local err = fails("three_tasks", {["main.lua"] = DEEP})
     assert.matches("main.lua:3:", err, 1, true)
