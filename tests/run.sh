@@ -29,12 +29,21 @@ command_of() { # KIND FILE -> the command that runs it
   esac
 }
 
+say_that_it_runs() { # NAME: after a while, and once more; its sleep is bash's own, ends with it
+  local never
+  exec {never}<> <(:)
+  read -rt 2 -u "$never"
+  echo "...     $1 is running"
+  read -rt 60 -u "$never"
+  echo "...     $1 still runs"
+}
+
 one() { # KIND FILE: runs it, prints one line, leaves "PASSED FAILED SKIPPED" in $RESULTS
   local kind=$1 file=$2 name log started watcher code passed failed took skipped
   name=$kind/$(basename "${file%.*}")
   log=$RESULTS/${name//\//-}
   started=${EPOCHREALTIME/./}
-  (sleep 2 && echo "...     $name is running" && sleep 60 && echo "...     $name still runs") &
+  say_that_it_runs "$name" &
   watcher=$!
   CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 5 "$LIMIT" $(command_of "$kind" "$file") \
     >"$log.out" 2>&1 </dev/null
@@ -61,7 +70,7 @@ one() { # KIND FILE: runs it, prints one line, leaves "PASSED FAILED SKIPPED" in
       "$name" "$(cat "$log.out")" "$name" "$passed" "$failed"
   fi
 }
-export -f one command_of
+export -f one say_that_it_runs command_of
 
 files() { # GROUP -> its files, one a line
   case $1 in
