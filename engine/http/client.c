@@ -278,20 +278,33 @@ static const char *location(const iz_transfer *t) {
   return NULL;
 }
 
-const char *iz_transfer_redirect(iz_transfer *t) {
+/* `where` as seen from t's own URL, for curl->free; NULL with libcurl's reason. */
+static char *resolve(const iz_transfer *t, const char *where, CURLUcode *code) {
   const iz_curl *curl = t->client->multi.curl;
-  const char *to = location(t);
-  if (!to) return NULL;
   char *text = NULL;
   CURLU *u = curl->url();
-  if (u && !curl->url_set(u, CURLUPART_URL, t->url, 0) &&
-      !curl->url_set(u, CURLUPART_URL, to, CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME))
-    curl->url_get(u, CURLUPART_URL, &text, 0);
-  iz_free(t->redirect);
-  t->redirect = text ? iz_strdup(text) : NULL;
-  curl->free(text);
+  *code = u ? curl->url_set(u, CURLUPART_URL, t->url, 0) : CURLUE_OUT_OF_MEMORY;
+  if (*code)
+    *code = CURLUE_OUT_OF_MEMORY; /* it was parsed before */
+  else
+    *code = curl->url_set(u, CURLUPART_URL, where, CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
+  if (!*code) *code = curl->url_get(u, CURLUPART_URL, &text, 0);
   curl->url_cleanup(u);
-  return t->redirect;
+  return text;
+}
+
+bool iz_transfer_redirect(iz_transfer *t, const char **to) {
+  const char *where = location(t);
+  iz_free(t->redirect);
+  *to = t->redirect = NULL;
+  if (!where) return true;
+  CURLUcode code;
+  char *text = resolve(t, where, &code);
+  /* libcurl calls a relative one malformed when memory ran out for the URL it is relative to */
+  if (!text && code != CURLUE_OUT_OF_MEMORY) text = resolve(t, where, &code);
+  *to = t->redirect = text ? iz_strdup(text) : NULL;
+  t->client->multi.curl->free(text);
+  return *to || (!text && code != CURLUE_OUT_OF_MEMORY);
 }
 
 /* ---- life ---- */

@@ -96,8 +96,9 @@ bool iz_transfer_field(const iz_transfer *t, size_t *at, iz_field *out);
 const char *iz_transfer_head(const iz_transfer *t, size_t *len);
 /* The URL as it was sent. */
 const char *iz_transfer_url(const iz_transfer *t);
-/* Where the answer redirects to, absolute; NULL when it does not. Valid until the next call. */
-const char *iz_transfer_redirect(iz_transfer *t);
+/* Where the answer redirects to, absolute; NULL when it does not. Valid until the next call. False:
+ * out of memory, so it is not known. */
+bool iz_transfer_redirect(iz_transfer *t, const char **to);
 /* What of the body waits to be taken. */
 const char *iz_transfer_peek(const iz_transfer *t, size_t *len);
 /* Takes n bytes (n <= len) and resumes a paused transfer when half of the window is free. */

@@ -283,7 +283,8 @@ static int l_all(lua_State *L) {
 /* t:redirect() -> where the answer redirects to, absolute | nil. */
 static int l_redirect(lua_State *L) {
   transfer *x = check_transfer(L);
-  const char *to = x->t ? iz_transfer_redirect(x->t) : NULL;
+  const char *to = NULL;
+  if (x->t && !iz_transfer_redirect(x->t, &to)) return luaL_error(L, "not enough memory");
   lua_pushstring(L, to);
   return 1;
 }
