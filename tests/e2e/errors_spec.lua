@@ -239,10 +239,15 @@ local r = iza.exec{"curl", "-s", "-m", "5", s.url .. "/"}
 io.stdout:write(r.stdout, "\n")
 s:stop{drain = 0}
 ]])
-    local out, err, status = p.sh(dir, dir, "iza main.lua")
+    local out, err, status = p.sh(dir, dir, "iza main.lua", {IZA_LOG = "text"})
     assert.equal(0, status)
     golden("server_log", err)
     golden("server_answer", iza.json.decode(out).error.message .. "\n")
+    err = select(2, p.sh(dir, dir, "iza main.lua"))
+    local line = assert(iza.json.decode((assert(err:match "^([^\n]*)\n$"))))
+    assert.same({"error", "http"}, {line.level, line.from})
+    assert.matches("main.lua:1: attempt to index a nil value (field 'items')\n       1 | ",
+      line.msg, 1, true)
   end)
 
   it("of misuse shows the caller's line, not the library's", function()
