@@ -24,6 +24,9 @@
 
 #define PATIENCE_MS 20000
 #define UP "\033[A"
+#define DOWN "\033[B"
+#define HOME "\033[H"
+#define END "\033[F"
 
 typedef struct console {
   int fd;
@@ -129,6 +132,16 @@ static void assert_restored(console *c) {
   assert_true(off > on); /* bracketed paste is off */
 }
 
+/* Writes a module into the home of the console. */
+static void write_module(console *c, const char *text) {
+  char path[128];
+  snprintf(path, sizeof path, "%s/thing.lua", c->home);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  assert_true(fputs(text, f) >= 0);
+  assert_int_equal(fclose(f), 0);
+}
+
 static void history_path(console *c, char *path, size_t size) {
   snprintf(path, size, "%s/iza/history", c->home);
 }
@@ -137,6 +150,8 @@ static void close_console(console *c) {
   char path[128];
   close(c->fd);
   history_path(c, path, sizeof path);
+  unlink(path);
+  snprintf(path, sizeof path, "%s/thing.lua", c->home);
   unlink(path);
   snprintf(path, sizeof path, "%s/iza", c->home);
   rmdir(path);
@@ -288,6 +303,92 @@ static void history_outlives_the_session(void **state) {
   leave(c);
 }
 
+static void history_keeps_no_repeated_or_blank_led_entries(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  enter(c, "'one'", "\"one\"\r\n");
+  enter(c, "'one'", "\"one\"\r\n");
+  enter(c, " 'secret'", "\"secret\"\r\n");
+  enter(c, "'two'", "\"two\"\r\n");
+  prompt(c);
+  type(c, UP UP "\r"); /* the blank-led one is not among them either */
+  expect(c, "\033[?2004l");
+  expect(c, "\"one\"\r\n");
+  prompt(c);
+  char path[128], kept[256];
+  history_path(c, path, sizeof path);
+  FILE *f = fopen(path, "r");
+  assert_non_null(f);
+  kept[fread(kept, 1, sizeof kept - 1, f)] = 0;
+  fclose(f);
+  assert_string_equal(kept, "'one'\n'two'\n'one'\n");
+  type(c, "\004");
+  wait_for(c);
+  close_console(c);
+}
+
+static void arrows_home_and_end_move(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  enter(c, "'one'", "\"one\"\r\n");
+  enter(c, "'two'", "\"two\"\r\n");
+  prompt(c);
+  type(c, UP UP DOWN "\r");
+  expect(c, "\033[?2004l");
+  expect(c, "\"two\"\r\n");
+  prompt(c);
+  type(c, UP DOWN "'typed'\r"); /* below the newest is the empty line again */
+  expect(c, "\033[?2004l");
+  expect(c, "\"typed\"\r\n");
+  prompt(c);
+  type(c, "'a'" HOME "'c' .. " END " .. 'b'\r");
+  expect(c, "\033[?2004l");
+  expect(c, "\"cab\"\r\n");
+  prompt(c);
+  type(c, "for i = 1, 2 do\r");
+  expect(c, "  .. ");
+  type(c, "print(i)" UP DOWN END " print(i * 50)\rend\r"); /* Down moves to the line below */
+  expect(c, "\033[?2004l");
+  expect(c, "1\r\n50\r\n2\r\n100\r\n");
+  leave(c);
+}
+
+static void an_edited_module_is_live_after_reload(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  write_module(c, "return {n = 11}");
+  enter(c, "package.path = os.getenv 'HOME' .. '/?.lua;' .. package.path", "");
+  enter(c, "thing = require 'thing'", "");
+  enter(c, "thing.n", "11\r\n");
+  write_module(c, "return {n = 22}");
+  enter(c, "thing.n", "11\r\n");
+  enter(c, ":reload thing", "thing loaded again");
+  enter(c, "thing.n", "22\r\n"); /* in the table that was there before */
+  write_module(c, "return {n = }");
+  enter(c, ":reload", "thing stays as it was: ");
+  enter(c, "thing.n", "22\r\n");
+  write_module(c, "return {n = 33}");
+  enter(c, ":reload", "thing loaded again");
+  enter(c, "thing.n + require 'thing'.n", "66\r\n");
+  enter(c, ":reload thnig", "'thnig' is not loaded; did you mean 'thing'?");
+  leave(c);
+}
+
+static void help_knows_what_the_user_wrote(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  write_module(c, "local thing = {}\n--- Doubles a number.\n--- @param x number\n"
+                  "function thing.twice(x)\n  return 2 * x\nend\nreturn thing\n");
+  enter(c, "package.path = os.getenv 'HOME' .. '/?.lua;' .. package.path", "");
+  enter(c, "thing = require 'thing'", "");
+  enter(c, ":help thing.twice", "Doubles a number.");
+  expect(c, "function thing.twice(x)");
+  enter(c, "thing.twice?", "Doubles a number.");
+  enter(c, "iza", "  iza.csv       CSV (RFC 4180)");
+  expect(c, "  iza.sleep      Suspends the running task");
+  leave(c);
+}
+
 static void tab_completes(void **state) {
   (void)state;
   console *c = open_console("xterm");
@@ -318,6 +419,7 @@ static void commands_answer(void **state) {
   enter(c, "function f(x)\n  return x\nend", "");
   enter(c, ":source f", "1  function f(x)");
   enter(c, ":time iza.sleep(0.01)", "wall ");
+  enter(c, ":time 6 * 7", "42\r\nwall ");
   enter(c, ":mem", "Lua holds ");
   enter(c, "iza.spawn(function() iza.sleep(50) end) and 1", "1\r\n");
   enter(c, ":tasks", "waiting  sleep  entry");
@@ -393,6 +495,10 @@ int main(void) {
       cmocka_unit_test(a_paste_is_one_entry),
       cmocka_unit_test(unfinished_entries_go_on),
       cmocka_unit_test(history_outlives_the_session),
+      cmocka_unit_test(history_keeps_no_repeated_or_blank_led_entries),
+      cmocka_unit_test(arrows_home_and_end_move),
+      cmocka_unit_test(an_edited_module_is_live_after_reload),
+      cmocka_unit_test(help_knows_what_the_user_wrote),
       cmocka_unit_test(tab_completes),
       cmocka_unit_test(commands_answer),
       cmocka_unit_test(errors_show_their_line),

@@ -111,6 +111,25 @@ describe("completion", function()
     assert.same({}, (at "nothing.at.all."))
   end)
 
+  it("finds one name among very many, or says that it did not look at all", function()
+    run(s, [[many = {} for i = 1, 50000 do many["x" .. i] = i end many.needle = 1]])
+    local _, list, _, cut = complete.at(s, "many.need")
+    assert.same({"needle"}, list)
+    assert.falsy(cut)
+    _, list, _, cut = complete.at(s, "many.x")
+    assert.is_true(cut)
+    assert.is_true(#list > 9000)
+    run(s, "many = nil")
+    local clock = require "iza.core.clock"
+    local now, time = clock.now, 0
+    clock.now = function() time = time + 10 return time end
+    run(s, [[big = {} for i = 1, 5000 do big["x" .. i] = i end]])
+    _, _, _, cut = complete.at(s, "big.none")
+    clock.now = now
+    run(s, "big = nil")
+    assert.is_true(cut)
+  end)
+
   it("finds the methods of C objects", function()
     run(s, "local job = iza.spawn(function() end)")
     assert.same({"cancel", "join"}, (at "job:"))

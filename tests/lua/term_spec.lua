@@ -10,6 +10,20 @@ local function with_core(replaced, f)
   if not ok then error(err, 0) end
 end
 
+-- Runs f as if these variables were all that the environment says of colour.
+local function with_environment(variables, f)
+  local kept = os.getenv
+  local of_colour = {NO_COLOR = true, CLICOLOR = true, CLICOLOR_FORCE = true, TERM = true,
+    COLUMNS = true}
+  os.getenv = function(name)
+    if of_colour[name] then return variables[name] end
+    return kept(name)
+  end
+  local ok, err = pcall(f)
+  os.getenv = kept
+  if not ok then error(err, 0) end
+end
+
 local function with_clock(f)
   local clock = require "iza.core.clock"
   local kept, now = clock.now, 1000.0
@@ -124,10 +138,34 @@ describe("iza.term", function()
       assert.is_nil(term.columns())
       assert.is_false(term.is_tty())
     end)
-    if os.getenv "NO_COLOR" or os.getenv "TERM" == "dumb" then return end
-    with_core({isatty = function() return true end}, function()
-      assert.equal("\27[1;31mx\27[0m", term.style("x", "bold red"))
+    with_environment({TERM = "xterm"}, function()
+      with_core({isatty = function() return true end}, function()
+        assert.equal("\27[1;31mx\27[0m", term.style("x", "bold red"))
+      end)
     end)
+  end)
+
+  it("has colour as the environment says", function()
+    for _, case in ipairs {
+      {true, {TERM = "xterm"}, true}, {true, {}, true}, {false, {TERM = "xterm"}, false},
+      {true, {TERM = "dumb"}, false}, {true, {CLICOLOR = "0"}, false},
+      {true, {CLICOLOR = "1"}, true}, {true, {NO_COLOR = "1"}, false},
+      {true, {NO_COLOR = ""}, true}, {false, {CLICOLOR_FORCE = "1"}, true},
+      {true, {CLICOLOR_FORCE = "1", TERM = "dumb"}, true},
+      {false, {CLICOLOR_FORCE = "0"}, false}, {false, {CLICOLOR_FORCE = ""}, false},
+      {false, {CLICOLOR_FORCE = "1", CLICOLOR = "0"}, true},
+      {true, {CLICOLOR_FORCE = "1", NO_COLOR = "1"}, false},
+    } do
+      local tty, variables, expected = table.unpack(case)
+      with_environment(variables, function()
+        with_core({isatty = function() return tty end}, function()
+          for _, stream in ipairs {"stdout", "stderr"} do
+            assert.equal(expected, term.has_colour(stream), iza.inspect(case))
+          end
+          assert.equal(expected and "\27[31mx\27[0m" or "x", term.style("x", "red"))
+        end)
+      end)
+    end
   end)
 
   it("refuses unknown styles and streams", function()

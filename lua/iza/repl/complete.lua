@@ -2,12 +2,15 @@
 ---
 --- Names are read raw, from tables and from __index tables. An __index function is called only to
 --- follow a chain (a.b.c), in a task with a limit of CPU and time, so that neither a slow nor an
---- endless one holds the prompt up. At most some thousand fields are looked at.
+--- endless one holds the prompt up. Tables are looked at for a moment; when that is not enough, it
+--- is said.
+local clock = require "iza.core.clock"
 local embedded = require "iza.core.embedded"
 local fs = require "iza.fs"
 local scheduler = require "iza.core.task"
 
-local FIELDS = 10000 -- looked at in one table
+local LOOK = 0.2 -- seconds to look at the fields of a value
+local NAMES = 10000 -- found in it
 local CPU, SECONDS = "50ms", 0.3 -- and time that following a chain may take
 
 local complete = {}
@@ -81,16 +84,17 @@ local function add_modules(out, prefix)
   end
 end
 
+-- True when it did not get through all of them.
 local function add_fields(out, value, prefix, callable)
-  local seen = 0
+  local seen, found, stop = 0, 0, clock.now() + LOOK
   for _, t in ipairs((layers(value))) do
     for k, v in next, t do
       seen = seen + 1
-      if seen > FIELDS then return end
-      local fits = type(k) == "string" and k:find "^[%a_][%w_]*$" and begins(k, prefix)
+      if found > NAMES or (seen % 1024 == 0 and clock.now() > stop) then return true end
+      local fits = type(k) == "string" and begins(k, prefix) and k:find "^[%a_][%w_]*$"
       local meta = callable and debug.getmetatable(v)
       if fits and (not callable or type(v) == "function" or meta and meta.__call) then
-        out[k] = true
+        out[k], found = true, found + 1
       end
     end
   end
@@ -183,19 +187,19 @@ local function candidates(session, text)
   end
   local prefix = text:match "[%a_][%w_]*$" or ""
   local rest = text:sub(1, #text - #prefix)
-  local out = {}
+  local out, cut = {}, false
   local chain, separator = rest:match "([%a_][%w_.]*)%s*([.:])%s*$"
   if rest:find "%.%.$" then
     return prefix, names_at(session, prefix)
   elseif chain then
     local value = resolve(session, chain)
-    if value ~= nil then add_fields(out, value, prefix, separator == ":") end
+    if value ~= nil then cut = add_fields(out, value, prefix, separator == ":") end
   elseif rest:find "[\"'%]]%)?%s*:$" then
     add_fields(out, string, prefix, true)
   elseif not rest:find "[.:]$" then
     out = names_at(session, prefix)
   end
-  return prefix, out
+  return prefix, out, cut
 end
 
 local function common(list)
@@ -214,12 +218,13 @@ end
 ---@return string word the part of it that is completed
 ---@return string[] list sorted whole words
 ---@return string best what all of them begin with
+---@return boolean? cut whether there may be more
 function complete.at(session, text)
-  local word, out = candidates(session, text)
+  local word, out, cut = candidates(session, text)
   local list = {}
   for name in pairs(out) do list[#list + 1] = name end
   table.sort(list)
-  return word, list, common(list)
+  return word, list, common(list), cut
 end
 
 --- The same among given words.

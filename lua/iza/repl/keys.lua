@@ -75,12 +75,13 @@ function keys.tab(repl, text, cursor)
   if head:find "^%s*$" or head:find "\n[ \t]*$" then
     return repl.editor:reply(head .. "  " .. tail, cursor + 2)
   end
-  local word, names, best = find(repl, head)
-  if #best > #word then
+  local word, names, best, cut = find(repl, head)
+  if #best > #word and not cut then
     head = head:sub(1, #head - #word) .. best
     return repl.editor:reply(head .. tail, #head)
   end
-  if #names > 1 then list_names(names) end
+  if #names > 1 or (cut and #names > 0) then list_names(names) end
+  if cut then print "… and maybe more: the table is too large to look at all of it" end
   repl.editor:reply()
 end
 
