@@ -377,13 +377,15 @@ static void an_edited_module_is_live_after_reload(void **state) {
 static void help_knows_what_the_user_wrote(void **state) {
   (void)state;
   console *c = open_console("xterm");
-  write_module(c, "local thing = {}\n--- Doubles a number.\n--- @param x number\n"
+  write_module(c, "local thing = {}\n--- Doubles a number, whichever it is, and gives "
+                  "back what came of it, on one line or on two.\n--- @param x number\n"
                   "function thing.twice(x)\n  return 2 * x\nend\nreturn thing\n");
   enter(c, "package.path = os.getenv 'HOME' .. '/?.lua;' .. package.path", "");
   enter(c, "thing = require 'thing'", "");
-  enter(c, ":help thing.twice", "Doubles a number.");
+  enter(c, ":help thing.twice",
+        "Doubles a number, whichever it is, and gives back what came of it, on one line\r\nor on");
   expect(c, "function thing.twice(x)");
-  enter(c, "thing.twice?", "Doubles a number.");
+  enter(c, "thing.twice?", "Doubles a number, ");
   enter(c, "iza", "  iza.csv       CSV (RFC 4180)");
   expect(c, "  iza.sleep      Suspends the running task");
   leave(c);

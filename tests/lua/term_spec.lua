@@ -15,12 +15,12 @@ local function with_environment(variables, f)
   local kept = os.getenv
   local of_colour = {NO_COLOR = true, CLICOLOR = true, CLICOLOR_FORCE = true, TERM = true,
     COLUMNS = true}
-  os.getenv = function(name)
+  rawset(os, "getenv", function(name)
     if of_colour[name] then return variables[name] end
     return kept(name)
-  end
+  end)
   local ok, err = pcall(f)
-  os.getenv = kept
+  rawset(os, "getenv", kept)
   if not ok then error(err, 0) end
 end
 

@@ -4,6 +4,7 @@
 local core = require "iza.core.repl"
 local doc = require "iza.doc"
 local near = require "iza.args_help"
+local page = require "iza.page"
 local task = require "iza.core.task"
 local term = require "iza.term"
 
@@ -42,10 +43,9 @@ local function comment_above(text, at)
   local first = at
   while first > 1 and lines[first - 1] and lines[first - 1]:find "^%s*%-%-" do first = first - 1 end
   local out = {}
-  for i = first, at do
-    out[#out + 1] = (lines[i] or ""):gsub("^%s*%-%-%-? ?", "")
-  end
-  return table.concat(out, "\n")
+  for i = first, at - 1 do out[#out + 1] = lines[i]:gsub("^%s*%-%-%-? ?", "") end
+  local comment = page.lay(table.concat(out, "\n"), page.width())
+  return (comment ~= "" and comment .. "\n" or "") .. (lines[at] or "")
 end
 
 local function read_source(name)
