@@ -6,6 +6,7 @@
 local fail = require "iza.fail"
 local lexer = require "iza.lexer"
 local near = require "iza.args_help"
+local check_fields = require "iza.check_fields"
 
 local check = {}
 
@@ -45,18 +46,54 @@ function Reader:open() self.scope = {outer = self.scope, names = {}} end
 
 function Reader:close() self.scope = self.scope.outer end
 
-function Reader:declare(name) self.scope.names[name] = true end
+function Reader:declare(name, known) self.scope.names[name] = known or true end
 
+-- The module's name when what follows is `require "name"` and nothing more.
+function Reader:required()
+  local tokens, at = self.tokens, self.at
+  if tokens[at].text ~= "require" or self:is_local "require" then return nil end
+  local bracket = tokens[at + 1].text == "(" and tokens[at + 1].kind == "symbol"
+  local name = tokens[at + (bracket and 2 or 1)]
+  if name.kind ~= "string" or bracket and tokens[at + 3].text ~= ")" then return nil end
+  local after = tokens[at + (bracket and 4 or 2)]
+  if after.kind == "symbol" and after.text ~= ";" or after.kind == "string"
+    or after.text == "and" or after.text == "or" then
+    return nil
+  end
+  return name.text:match "^[\"']([%w_.%-]+)[\"']$"
+end
+
+-- What is known of a local; nil for other names.
 function Reader:is_local(name)
   local scope = self.scope
   while scope do
-    if scope.names[name] then return true end
+    if scope.names[name] then return scope.names[name] end
     scope = scope.outer
   end
-  return false
+end
+
+local uses_value = {["("] = true, ["{"] = true, ["["] = true, [":"] = true}
+
+-- Notes the names that follow this one, as in http.get: the reader stands behind it.
+function Reader:note_fields(token, assigned)
+  local entry = self:is_local(token.text)
+  if entry == true or self:is_local "_ENV" then return end
+  local fields, at = {}, self.at
+  while #fields < 3 and self.tokens[at].kind == "symbol" and self.tokens[at].text == "." do
+    fields[#fields + 1] = self.tokens[at + 1]
+    at = at + 2
+  end
+  if #fields == 0 then return end
+  local after = self.tokens[at]
+  local symbol = after.kind == "symbol" and after.text
+  self.field_uses[#self.field_uses + 1] = {name = token.text, entry = entry, fields = fields,
+    assigned = assigned or symbol == "=",
+    used = after.kind == "string" or uses_value[symbol] or symbol == "."}
 end
 
 function Reader:use(token, assigned)
+  local entry = self:is_local(token.text)
+  if assigned and type(entry) == "table" then entry.module = nil end
   if self:is_local(token.text) or token.text == "_ENV" or self:is_local "_ENV" then return end
   self.uses[#self.uses + 1] = {name = token.text, assigned = assigned, scope = self.scope,
     line = token.line,
@@ -149,7 +186,10 @@ function Reader:suffixed()
       and (token.text == "." or token.text == "[" or token.text == ":" or token.text == "("
         or token.text == "{"))
     if not follows then return bare end
-    if bare then self:use(bare, false) end
+    if bare then
+      self:use(bare, false)
+      self:note_fields(bare)
+    end
     bare = nil
     if self:take "." then
       self:next()
@@ -260,6 +300,7 @@ end
 
 statements["function"] = function(self)
   local name, is_field, is_method = self:next(), false, false
+  self:note_fields(name, true)
   while self:take "." do
     self:next()
     is_field = true
@@ -279,8 +320,12 @@ statements["local"] = function(self)
     return
   end
   local list = names(self)
-  if self:take "=" then self:list() end
-  for _, name in ipairs(list) do self:declare(name) end
+  local module
+  if self:take "=" then
+    module = #list == 1 and self:required()
+    self:list()
+  end
+  for _, name in ipairs(list) do self:declare(name, module and {module = module}) end
 end
 
 statements["return"] = function(self)
@@ -313,10 +358,12 @@ end
 --- Example: `check.globals("local a = b")` --> {{name = "b", assigned = false, line = 1, ...}}
 ---@param source string valid Lua
 ---@return iza.GlobalUse[]
+---@return iza.FieldUse[] fields
 function check.globals(source)
-  local reader = setmetatable({tokens = lexer.tokens(source), at = 1, uses = {}}, Reader)
+  local reader = setmetatable({tokens = lexer.tokens(source), at = 1, uses = {}, field_uses = {}},
+    Reader)
   reader:block()
-  return reader.uses
+  return reader.uses, reader.field_uses
 end
 
 -- ---- findings ----
@@ -424,7 +471,8 @@ function check.source(file, source, opts)
   source = source:gsub("^\xEF\xBB\xBF", "")
   local ok, message = load(source:gsub("^#[^\n]*", ""), "=?", "t")
   if not ok then return {syntax_finding(file, source, message)} end
-  local uses, lines = check.globals(source), lines_of(source)
+  local uses, fields = check.globals(source)
+  local lines = lines_of(source)
   local known, findings = known_globals(file, uses, opts), {}
   local guesses = {left = MAX_GUESSES}
   for _, use in ipairs(uses) do
@@ -433,6 +481,18 @@ function check.source(file, source, opts)
         message = message_of(use, known, guesses), source = lines[use.line]}
     end
   end
+  local alone = not source:find("require", 1, true)
+  local in_fields = #fields > 0 and check_fields.findings(file, fields, alone) or {}
+  if #in_fields == 0 then return findings end
+  for _, found in ipairs(in_fields) do
+    local token = found.token
+    findings[#findings + 1] = {file = file, line = token.line, column = token.column,
+      message = found.message, source = lines[token.line]}
+  end
+  table.sort(findings, function(a, b)
+    if a.line ~= b.line then return a.line < b.line end
+    return a.column < b.column
+  end)
   return findings
 end
 

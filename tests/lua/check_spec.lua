@@ -135,4 +135,41 @@ describe("iza.check finds", function()
     assert.is_nil(found)
     assert.truthy(tostring(err):find("/nonexistent/a.lua", 1, true))
   end)
+
+  it("fields that iza, its modules and Lua's libraries lack", function()
+    assert.are.same({"1:5: iza has no field 'htpp'; did you mean 'http'?"},
+      messages "iza.htpp.get('x')")
+    assert.are.same({"1:10: iza.http has no field 'gte'; did you mean 'get'?"},
+      messages "iza.http.gte('x')")
+    assert.are.same({"1:38: iza.http has no field 'psot'; did you mean 'post'?"},
+      messages "local http = require 'iza.http' http.psot('x')")
+    assert.are.same({"1:8: string has no field 'foo'"}, messages "string.foo('x')")
+    assert.are.same({}, messages [[
+      iza.http.get(iza.json.encode{iza.json.null}) iza.all{} iza.sleep(1) iza.channel(1)
+      return math.pi, table.unpack{1}, ("x"):foo()]])
+  end)
+
+  it("no field that may be there", function()
+    for _, source in ipairs {"if string.trim then string.trim('x') end",
+      "function string.trim(s) return s end string.trim('x')",
+      "string.trim = print string.trim('x')", "if iza.store then iza.store.open() end",
+      "local string = f() string.foo()", "require 'ext' string.foo()",
+      "local m = require 'iza.http' m = other m.psot()", "local _ENV = {} string.foo()"} do
+      for _, message in ipairs(messages(source)) do
+        assert.not_matches("has no field", message, source)
+      end
+    end
+  end)
+
+  it("the fields of a module that returns a plain table", function()
+    local of = require("iza.check_fields").of_source
+    assert.are.same({a = true, f = true, g = true, b = true},
+      of "local M = {a = 1, {x = 2}} function M.f() end function M:g() end M.b = 1 return M")
+    assert.are.same({a = true, b = true}, of "return {a = {c = 1}, b = function() return {} end}")
+    for _, source in ipairs {"local M = setmetatable({}, {}) return M", "return f()",
+      "local M = {} M[x] = 1 return M", "local M = {} add(M) return M", "return {[x] = 1}",
+      "local M = {} return setmetatable(M, {})", "local M = f() return M", ""} do
+      assert.is_nil(of(source), source)
+    end
+  end)
 end)

@@ -67,9 +67,10 @@ end
 return {
   group = "project",
   always = true,
-  summary = "Finds syntax errors and unknown globals.",
-  about = "Finds what can be known without running the code: syntax errors and unknown globals."
-    .. " In a project assigning a global is a finding too. Ends with 1 when there are findings, or"
+  summary = "Finds syntax errors, unknown globals and fields.",
+  about = "Finds what can be known without running the code: syntax errors, unknown globals, and"
+    .. " unknown fields of iza, of Lua's libraries and of modules that return a plain table. In a"
+    .. " project assigning a global is a finding too. Ends with 1 when there are findings, or"
     .. " something cannot be read.",
   args = {
     {"paths...", required = true,
