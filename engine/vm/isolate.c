@@ -128,17 +128,20 @@ static int run_over(lua_State *L, int status, lua_KContext base) {
   return lua_gettop(L) - (int)base;
 }
 
-static int run_entry(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  if (!lua_isnil(L, 1)) {
+/* Stack: entry, args..., what the program returned above `base`. */
+static int run_entry(lua_State *L, int status, lua_KContext base) {
+  (void)status;
+  bool named = !lua_isnil(L, 1);
+  if (!named && !lua_isfunction(L, (int)base + 1))
+    return lua_gettop(L) - (int)base; /* its values are the results */
+  lua_settop(L, (int)base + 1);
+  if (named) {
     if (!lua_istable(L, -1))
       return luaL_error(L, "the program returned no table to find '%s' in", lua_tostring(L, 1));
     lua_getfield(L, -1, lua_tostring(L, 1));
     lua_remove(L, -2);
     if (lua_isnil(L, -1))
       return luaL_error(L, "the program has no function '%s'", lua_tostring(L, 1));
-  } else if (!lua_isfunction(L, -1)) {
-    return 1; /* its value is the result */
   }
   lua_insert(L, 2);
   int n = lua_gettop(L) - 2;
@@ -154,8 +157,9 @@ static int run_program(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_remove(L, 2);
   lua_remove(L, 1);
-  lua_callk(L, 1, 1, 0, run_entry);
-  return run_entry(L, LUA_OK, 0);
+  int base = lua_gettop(L) - 2;
+  lua_callk(L, 1, LUA_MULTRET, base, run_entry);
+  return run_entry(L, LUA_OK, base);
 }
 
 typedef struct spawning {

@@ -49,13 +49,10 @@ static const char make_isolates[] =
     "return list";
 
 static const char hello[] = "local list = ...\n"
-                            "local mem = 0\n"
                             "for i = 1, #list do\n"
                             "  local p = list[i]:load('return \"hello\"', '@hello.lua')\n"
                             "  assert(list[i]:call(p) == 'hello')\n"
-                            "  mem = mem + list[i]:stats().memory\n"
-                            "end\n"
-                            "isolate_bytes = mem / #list";
+                            "end";
 
 static void check(lua_State *L, int status) {
   if (status == LUA_OK) return;
@@ -89,29 +86,33 @@ static void drop_isolates(void) {
   lua_gc(L, LUA_GCCOLLECT);
 }
 
-static double isolate_bytes(void) {
+/* Bytes of the heap in use, with malloc's own. */
+static size_t in_use(void) {
+  struct mallinfo2 m = mallinfo2();
+  return m.uordblks + m.hblkhd;
+}
+
+static void run_hello(void) {
   lua_State *L = home->L;
   lua_pushcfunction(L, spawn_code);
   check(L, luaL_loadstring(L, hello));
   lua_getglobal(L, "isolates");
   check(L, lua_pcall(L, 2, 0, 0));
   iz_loop_run(loop);
-  lua_getglobal(L, "isolate_bytes");
-  return lua_tonumber(L, -1);
 }
 
 static double parked_bytes(void) {
   static const char code[] = "for i = 1, 10000 do iza.spawn(function() iza.sleep(0.2) end) end";
   lua_State *L = home->L;
   lua_gc(L, LUA_GCCOLLECT);
-  struct mallinfo2 before = mallinfo2();
+  size_t before = in_use();
   lua_pushcfunction(L, spawn_code);
   check(L, luaL_loadstring(L, code));
   check(L, lua_pcall(L, 1, 0, 0));
   for (int i = 0; i < 4; i++) iz_loop_turn(loop, false);
-  struct mallinfo2 after = mallinfo2();
+  size_t after = in_use();
   iz_loop_run(loop);
-  return (double)(after.uordblks - before.uordblks) / 10000;
+  return (double)(after - before) / 10000;
 }
 
 static const char mixed[] = "local t, s = {}, 0\n"
@@ -137,13 +138,16 @@ int main(void) {
   home = iz_vm_new(loop, 0);
   iz_modules_open(home->L);
   double ratio[ROUNDS], ours[ROUNDS], theirs[ROUNDS];
+  size_t before = 0;
   for (int i = 0; i < ROUNDS; i++) {
     theirs[i] = time_plain();
+    before = in_use();
     ours[i] = time_isolates();
     ratio[i] = ours[i] / theirs[i];
     if (i < ROUNDS - 1) drop_isolates();
   }
-  double bytes = isolate_bytes();
+  run_hello();
+  double bytes = (double)(in_use() - before) / STATES;
   drop_isolates();
   printf("bench state.isolate %.1f us | peer newstate+openlibs %.1f | ratio %.2f\n",
          median(ours, ROUNDS), median(theirs, ROUNDS), median(ratio, ROUNDS));

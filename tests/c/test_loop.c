@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 static int order[16], ordered;
@@ -82,6 +83,39 @@ static void test_timers_fire_in_order_under_virtual_time(void **state) {
   assert_int_equal(fired, 50);
 }
 
+/* A million outstanding: they fire in order, and cost their place in the heap, not more. */
+#define MANY 1000000
+
+static void on_many(iz_timer *t) {
+  assert_true(t->due >= last_due);
+  last_due = t->due;
+  if (++fired == MANY / 2) iz_loop_unref(loop);
+}
+
+static size_t in_use(void) {
+  struct mallinfo2 m = mallinfo2();
+  return m.uordblks + m.hblkhd;
+}
+
+static void test_a_million_timers(void **state) {
+  (void)state;
+  iz_clock_virtual(0);
+  fired = 0;
+  last_due = 0;
+  iz_timer *many = calloc(MANY, sizeof *many);
+  assert_non_null(many);
+  size_t before = in_use();
+  for (int i = 0; i < MANY; i++)
+    assert_true(iz_timer_start(loop, &many[i], rand() % 1000 * IZ_SEC, on_many));
+  assert_true(in_use() - before <= 16 << 20);
+  for (int i = 0; i < MANY; i += 2) iz_timer_stop(loop, &many[i]);
+  iz_loop_ref(loop);
+  iz_loop_run(loop);
+  assert_int_equal(fired, MANY / 2);
+  for (int i = 0; i < MANY; i++) assert_false(iz_timer_running(&many[i]));
+  free(many);
+}
+
 static void on_real_timer(iz_timer *t) {
   (void)t;
   iz_loop_unref(loop);
@@ -127,6 +161,7 @@ int main(void) {
                                       teardown),
       cmocka_unit_test_setup_teardown(test_timers_fire_in_order_under_virtual_time, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(test_a_million_timers, setup, teardown),
       cmocka_unit_test_setup_teardown(test_real_timer_is_not_early, setup, teardown),
       cmocka_unit_test_setup_teardown(test_pool_brings_every_job_back, setup, teardown),
   };

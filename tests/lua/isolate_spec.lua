@@ -38,6 +38,11 @@ describe("an isolate", function()
     assert.error_matches(function() state:call(program, "nope") end, "no function 'nope'")
   end)
 
+  it("gives all values of a program that returns no function", function()
+    assert.same({n = 2, nil, "why"}, table.pack(run "return nil, 'why'"))
+    assert.same({n = 0}, table.pack(run ""))
+  end)
+
   it("refuses what cannot cross, with its place", function()
     local state = isolate.new{}
     local program = load_into(state, "return function() return {a = {print}} end")

@@ -101,3 +101,15 @@ describe("iza", function()
     iza.fs.remove(dir, {recursive = true})
   end)
 end)
+
+-- Debian's C modules, which busted brings, find Lua's API in the program.
+describe("a C module of the system", function()
+  local uses = {
+    lfs = function(lfs) assert.equal("directory", lfs.attributes(".", "mode")) end,
+    system = function(system) assert.is_number(system.gettime()) end,
+    term = function(term) assert.is_boolean(term.isatty(io.stdout)) end,
+  }
+  for name, use in pairs(uses) do
+    it("loads: " .. name, function() use(require(name)) end)
+  end
+end)
