@@ -42,8 +42,10 @@ local function fits(value, kind)
 end
 
 local function check_duration(where, name, value)
-  local ok = (type(value) == "number" or type(value) == "string") and pcall(task.seconds, value)
+  local text_or_number = type(value) == "number" or type(value) == "string"
+  local ok, why = pcall(task.seconds, text_or_number and value or "")
   if ok then return end
+  if tostring(why):find("not enough memory", 1, true) then error(why, 0) end
   misuse("%s: %s must be a duration, seconds or text such as \"250ms\", \"1h30m\"; got %s", where,
     name, type(value) == "string" and ("%q"):format(value) or tostring(value))
 end
