@@ -7,6 +7,7 @@
 #include "csv/lua_csv.h"
 
 #include "base/alloc.h"
+#include "vm/field.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -242,13 +243,6 @@ static int abort_writer(lua_State *L) {
 
 /* ---- making one ---- */
 
-static bool flag(lua_State *L, const char *name) {
-  lua_getfield(L, 2, name);
-  bool on = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return on;
-}
-
 static int created(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   writer *w = lua_touserdata(L, UD);
@@ -271,8 +265,8 @@ static int new_writer(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   iz_csv_format format = {.delimiter = iz_csv_lua_delimiter(L),
-                          .crlf = flag(L, "crlf"),
-                          .formulas = flag(L, "formulas")};
+                          .crlf = iz_field_flag(L, 2, "crlf"),
+                          .formulas = iz_field_flag(L, 2, "formulas")};
   writer *w = lua_newuserdatauv(L, sizeof *w, USER_VALUES);
   *w = (writer){.csv = {.format = format}};
   luaL_setmetatable(L, WRITER);

@@ -9,6 +9,7 @@
 #include "http/client.h"
 #include "http/sse.h"
 #include "vm/await.h"
+#include "vm/field.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -117,36 +118,11 @@ static bool failed(lua_State *L, const transfer *x, int *results) {
 
 /* ---- start ---- */
 
-static const char *text_field(lua_State *L, const char *name) {
-  int type = lua_getfield(L, 1, name); /* the table keeps it alive */
-  const char *s = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  if (s && strlen(s) != lua_rawlen(L, -1)) luaL_error(L, "%s has a NUL byte in it", name);
-  if (type != LUA_TNIL && !s) luaL_error(L, "%s must be a string", name);
-  lua_pop(L, 1);
-  return s;
-}
-
-static bool flag_field(lua_State *L, const char *name) {
-  lua_getfield(L, 1, name);
-  bool on = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return on;
-}
-
 /* Seconds to nanoseconds; absent or 0 = no limit. */
 static int64_t limit_field(lua_State *L, const char *name) {
-  lua_getfield(L, 1, name);
-  lua_Number s = luaL_optnumber(L, -1, 0);
-  lua_pop(L, 1);
+  lua_Number s = iz_field_number(L, 1, name, 0);
   if (s <= 0) return 0;
   return s < 1e9 ? (int64_t)(s * (lua_Number)IZ_SEC) + 1 : 0;
-}
-
-static int64_t integer_field(lua_State *L, const char *name, int64_t otherwise) {
-  lua_getfield(L, 1, name);
-  int64_t n = luaL_optinteger(L, -1, otherwise);
-  lua_pop(L, 1);
-  return n;
 }
 
 /* fields = {name, value, name, value ...}, strings; made an array behind the Lua stack's back in a
@@ -171,23 +147,23 @@ static void read_fields(lua_State *L, iz_request *rq) {
 }
 
 static void read_request(lua_State *L, iz_request *rq) {
-  rq->method = text_field(L, "method");
-  rq->url = text_field(L, "url");
+  rq->method = iz_field_text(L, 1, "method", NULL);
+  rq->url = iz_field_text(L, 1, "url", NULL);
   if (!rq->method || !rq->url) luaL_error(L, "method and url are needed");
-  rq->proxy = text_field(L, "proxy");
-  rq->socket = text_field(L, "socket");
-  rq->ca_file = text_field(L, "ca");
-  rq->insecure = flag_field(L, "insecure");
-  rq->repeatable = flag_field(L, "repeatable");
-  rq->push = flag_field(L, "push");
-  rq->push_size = integer_field(L, "push_size", -1);
+  rq->proxy = iz_field_text(L, 1, "proxy", NULL);
+  rq->socket = iz_field_text(L, 1, "socket", NULL);
+  rq->ca_file = iz_field_text(L, 1, "ca", NULL);
+  rq->insecure = iz_field_flag(L, 1, "insecure");
+  rq->repeatable = iz_field_flag(L, 1, "repeatable");
+  rq->push = iz_field_flag(L, 1, "push");
+  rq->push_size = iz_field_integer(L, 1, "push_size", -1, INT64_MAX, -1);
   rq->connect = limit_field(L, "connect");
   rq->first_byte = limit_field(L, "first_byte");
   rq->stall = limit_field(L, "stall");
   rq->total = limit_field(L, "total");
   rq->total_name = limit_field(L, "limit");
-  rq->max_size = (uint64_t)integer_field(L, "max_size", 0);
-  rq->window = (size_t)integer_field(L, "window", 0);
+  rq->max_size = (uint64_t)iz_field_integer(L, 1, "max_size", 0, INT64_MAX, 0);
+  rq->window = (size_t)iz_field_integer(L, 1, "window", 0, INT64_MAX, 0);
   read_fields(L, rq);
 }
 

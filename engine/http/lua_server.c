@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "http/tls.h"
+#include "vm/field.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,63 +69,24 @@ static void on_stopped(void *arg) {
 
 /* ---- options ---- */
 
-static lua_Integer int_field(lua_State *L, const char *name, lua_Integer low, lua_Integer high,
-                             lua_Integer other) {
-  if (lua_getfield(L, 1, name) == LUA_TNIL) {
-    lua_pop(L, 1);
-    return other;
-  }
-  int ok;
-  lua_Integer n = lua_tointegerx(L, -1, &ok);
-  if (!ok || n < low || n > high)
-    luaL_error(L, "%s: a whole number from %I to %I is expected", name, (LUAI_UACINT)low,
-               (LUAI_UACINT)high);
-  lua_pop(L, 1);
-  return n;
-}
-
-static int64_t quantity(lua_State *L, const char *name, int64_t (*check)(lua_State *, int),
-                        int64_t other) {
-  if (lua_getfield(L, 1, name) != LUA_TNIL) other = check(L, lua_gettop(L));
-  lua_pop(L, 1);
-  return other;
-}
-
-static double number_field(lua_State *L, const char *name) {
-  lua_getfield(L, 1, name);
-  double n = luaL_optnumber(L, -1, 0);
-  lua_pop(L, 1);
-  return n;
-}
-
-/* The string stays anchored in the options table. */
-static const char *string_field(lua_State *L, const char *name, const char *other) {
-  lua_getfield(L, 1, name);
-  const char *s = luaL_optstring(L, -1, other);
-  lua_pop(L, 1);
-  return s;
-}
-
 static void read_options(lua_State *L, iz_http_options *o) {
   iz_http_defaults(o);
-  o->host = string_field(L, "host", o->host);
-  o->hosts = string_field(L, "hosts", NULL);
-  o->port = (uint16_t)int_field(L, "port", 0, 65535, 0);
-  lua_getfield(L, 1, "reuse_port");
-  o->reuse_port = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  int64_t head = quantity(L, "header", iz_check_size, o->head_max);
+  o->host = iz_field_text(L, 1, "host", o->host);
+  o->hosts = iz_field_text(L, 1, "hosts", NULL);
+  o->port = (uint16_t)iz_field_integer(L, 1, "port", 0, 65535, 0);
+  o->reuse_port = iz_field_flag(L, 1, "reuse_port");
+  int64_t head = iz_field_quantity(L, 1, "header", iz_check_size, o->head_max);
   if (head < 256 || head > IZ_HTTP_HEAD_CAP)
     luaL_error(L, "limits.header: 256 bytes to 48 KB are expected");
   o->head_max = (uint32_t)head;
-  o->body_max = (uint64_t)quantity(L, "body", iz_check_size, (int64_t)o->body_max);
-  o->conns_max = (uint32_t)int_field(L, "connections", 1, 1000000, o->conns_max);
-  o->head_ns = quantity(L, "header_time", iz_check_duration, o->head_ns);
-  o->idle_ns = quantity(L, "idle", iz_check_duration, o->idle_ns);
-  o->stall_ns = quantity(L, "stall", iz_check_duration, o->stall_ns);
-  o->body_rate = (uint32_t)quantity(L, "body_rate", iz_check_size, o->body_rate);
-  o->rate = number_field(L, "rate");
-  o->burst = number_field(L, "burst");
+  o->body_max = (uint64_t)iz_field_quantity(L, 1, "body", iz_check_size, (int64_t)o->body_max);
+  o->conns_max = (uint32_t)iz_field_integer(L, 1, "connections", 1, 1000000, o->conns_max);
+  o->head_ns = iz_field_quantity(L, 1, "header_time", iz_check_duration, o->head_ns);
+  o->idle_ns = iz_field_quantity(L, 1, "idle", iz_check_duration, o->idle_ns);
+  o->stall_ns = iz_field_quantity(L, 1, "stall", iz_check_duration, o->stall_ns);
+  o->body_rate = (uint32_t)iz_field_quantity(L, 1, "body_rate", iz_check_size, o->body_rate);
+  o->rate = iz_field_number(L, 1, "rate", 0);
+  o->burst = iz_field_number(L, 1, "burst", 0);
 }
 
 /* ---- making one ---- */
@@ -194,7 +156,7 @@ static bool open_access_log(lua_State *L, lserver *s, iz_err *err) {
 }
 
 static bool make_tls(lua_State *L, iz_http_options *o, iz_err *err) {
-  const char *cert = string_field(L, "cert", NULL), *key = string_field(L, "key", NULL);
+  const char *cert = iz_field_text(L, 1, "cert", NULL), *key = iz_field_text(L, 1, "key", NULL);
   if (!cert && !key) return true;
   if (!cert || !key) return iz_fail(err, "invalid", "tls needs both cert and key");
   o->tls = iz_tls_context_new(cert, key, err);

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "vm/await.h"
+#include "vm/field.h"
 #include "vm/vm.h"
 
 #include <lauxlib.h>
@@ -207,11 +208,7 @@ static int decode(lua_State *L) {
   builder *b = n > LONG_TEXT ? lua_newuserdatauv(L, sizeof *b, 0) : &local;
   if (b == &local) lua_pushnil(L);
   begin(L, b, c, s, n, depth);
-  if (options) {
-    lua_getfield(L, 2, "drop_nulls");
-    b->drop_nulls = lua_toboolean(L, -1);
-    lua_pop(L, 1);
-  }
+  if (options) b->drop_nulls = iz_field_flag(L, 2, "drop_nulls");
   if (b != &local) return decode_step(L, b);
   iz_err err;
   bool ok = build(L, b, false, &err) == BUILT;

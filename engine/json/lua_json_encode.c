@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "vm/await.h"
+#include "vm/field.h"
 #include "vm/vm.h"
 
 #include <lauxlib.h>
@@ -396,8 +397,7 @@ static int encode_all(encoder *e) {
 static void read_options(lua_State *L, int arg, encoder *e) {
   luaL_checktype(L, arg, LUA_TTABLE);
   e->max_depth = iz_json_opt_depth(L, arg);
-  lua_getfield(L, arg, "sort");
-  e->sort = lua_toboolean(L, -1);
+  e->sort = iz_field_flag(L, arg, "sort");
   if (lua_getfield(L, arg, "indent") != LUA_TNIL) {
     lua_Integer indent = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
     if (indent < 0 || indent > MAX_INDENT) {
@@ -405,8 +405,8 @@ static void read_options(lua_State *L, int arg, encoder *e) {
     }
     e->indent = (int)indent;
   }
-  if (lua_getfield(L, arg, "max") != LUA_TNIL) e->max_size = (size_t)iz_check_size(L, -1);
-  lua_pop(L, 3);
+  lua_pop(L, 1);
+  e->max_size = (size_t)iz_field_quantity(L, arg, "max", iz_check_size, (int64_t)e->max_size);
 }
 
 static int encode_on(lua_State *L, int status, lua_KContext ctx);

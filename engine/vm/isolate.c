@@ -7,6 +7,7 @@
 
 #include "vm/bridge.h"
 #include "vm/copy.h"
+#include "vm/field.h"
 #include "vm/handle.h"
 #include "vm/sandbox.h"
 #include "vm/source.h"
@@ -235,13 +236,6 @@ static void on_idle(iz_vm *vm) {
     iz_bridge_anchor(iso, false);
 }
 
-static int64_t option(lua_State *L, const char *name, int64_t (*read)(lua_State *, int),
-                      int64_t fallback) {
-  int64_t v = lua_getfield(L, 1, name) == LUA_TNIL ? fallback : read(L, lua_gettop(L));
-  lua_pop(L, 1);
-  return v;
-}
-
 /* Makes the userdata, with no state yet, from the options at 1. */
 static iz_isolate *push_isolate(lua_State *L) {
   iz_isolate *iso = lua_newuserdatauv(L, sizeof *iso, IZ_BRIDGE_VALUES);
@@ -257,9 +251,7 @@ static iz_isolate *push_isolate(lua_State *L) {
   lua_setiuservalue(L, -2, IZ_BRIDGE_HANDLES);
   lua_createtable(L, 0, 0);
   lua_setiuservalue(L, -2, IZ_BRIDGE_OWNED);
-  lua_getfield(L, 1, "once");
-  iso->once = lua_toboolean(L, -1);
-  lua_pop(L, 1);
+  iso->once = iz_field_flag(L, 1, "once");
   return iso;
 }
 
@@ -273,8 +265,8 @@ static int open_programs(lua_State *I) {
 /* new{memory=, cpu=, bridge=, closer=, once=} */
 static int l_new(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  int64_t memory = option(L, "memory", iz_check_size, DEFAULT_MEMORY);
-  int64_t cpu = option(L, "cpu", iz_check_duration, 1000000000);
+  int64_t memory = iz_field_quantity(L, 1, "memory", iz_check_size, DEFAULT_MEMORY);
+  int64_t cpu = iz_field_quantity(L, 1, "cpu", iz_check_duration, 1000000000);
   iz_isolate *iso = push_isolate(L);
   iz_bridge_remember(L, iso, -1);
   iso->vm = iso->once ? iz_warm_take(L) : iz_warm_open(iso->home->loop);

@@ -381,6 +381,8 @@ bool iz_modules_is_native(const char *name) {
 bool iz_modules_native(lua_State *L, const char *name) {
   static const char *const parts[] = {"iza.fail",
                                       "iza.misuse",
+                                      "iza.options",
+                                      "iza.nearest",
                                       "iza.calendar",
                                       "iza.duration",
                                       "iza.zone",

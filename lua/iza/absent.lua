@@ -2,7 +2,7 @@
 
 local embedded = require "iza.core.embedded"
 local misuse = require "iza.misuse"
-local near = require "iza.args_help"
+local nearest = require "iza.nearest"
 
 local function names()
   local list = {"all", "race", "timeout", "channel", "select"}
@@ -21,6 +21,6 @@ return function(key)
   if package.searchpath(module, package.path) or package.searchpath(module, package.cpath) then
     return require(module)
   end
-  local guess = near.nearest(key, names())
+  local guess = nearest(key, names())
   misuse("iza has no '%s'%s", key, guess and ("; did you mean 'iza.%s'?"):format(guess) or "")
 end

@@ -19,6 +19,7 @@
 local duration = require "iza.duration"
 local fail = require "iza.fail"
 local help = require "iza.args_help"
+local nearest = require "iza.nearest"
 local misuse = require "iza.misuse"
 
 local args = {}
@@ -85,7 +86,7 @@ local readers = {
     for _, choice in ipairs(option.choices) do
       if choice == text then return text end
     end
-    local near = help.nearest(text, option.choices)
+    local near = nearest(text, option.choices)
     return fail("usage", "wants %s, not '%s'%s", table.concat(option.choices, ", "), text,
       near and "; did you mean '" .. near .. "'?" or "")
   end,
@@ -129,7 +130,7 @@ local function check_declaration(d)
       local names = {}
       for name in pairs(known_fields) do names[#names + 1] = name end
       table.sort(names)
-      local near = help.nearest(tostring(field), names)
+      local near = nearest(tostring(field), names)
       misuse("%s: no field '%s' in a declaration%s; there are: %s", tostring(d[1]), tostring(field),
         near and "; did you mean '" .. near .. "'?" or "", table.concat(names, ", "))
     end
@@ -239,7 +240,7 @@ local function unknown_option(state, name)
   local names = {}
   for known in pairs(state.by_name) do names[#names + 1] = known end
   table.sort(names)
-  local near = help.nearest(name, names)
+  local near = nearest(name, names)
   return fail("usage", "unknown option %s%s", name, near and "; did you mean " .. near .. "?" or "")
 end
 
@@ -290,7 +291,7 @@ local function enter_command(state, word)
   if not command then
     local names = {}
     for _, c in ipairs(state.spec.commands) do names[#names + 1] = c.name end
-    local near = help.nearest(word, names)
+    local near = nearest(word, names)
     return fail("usage", "unknown command '%s'%s", word,
       near and "; did you mean '" .. near .. "'?" or "")
   end

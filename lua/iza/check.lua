@@ -5,7 +5,7 @@
 --- free names are not globals. What is left are the globals.
 local fail = require "iza.fail"
 local lexer = require "iza.lexer"
-local near = require "iza.args_help"
+local nearest = require "iza.nearest"
 local check_fields = require "iza.check_fields"
 
 local check = {}
@@ -431,7 +431,7 @@ local function guess_for(use, known, guesses)
     sets[#sets + 1] = scope.names
     scope = scope.outer
   end
-  return near.nearest(use.name, known_names(sets))
+  return nearest(use.name, known_names(sets))
 end
 
 local function message_of(use, known, guesses)

@@ -3,7 +3,7 @@
 --- sure (a metatable, computed keys, the table handed to somebody else) nothing is said.
 local doc = require "iza.doc"
 local lexer = require "iza.lexer"
-local near = require "iza.args_help"
+local nearest = require "iza.nearest"
 
 local check_fields = {}
 
@@ -100,7 +100,7 @@ local function read_module(name, file)
 end
 
 local function unknown(what, field, names)
-  local guess = near.nearest(field, names)
+  local guess = nearest(field, names)
   return ("%s has no field '%s'%s"):format(what, field,
     guess and "; did you mean '" .. guess .. "'?" or ""), guess
 end

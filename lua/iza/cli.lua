@@ -15,7 +15,7 @@
 --- iza.args refuses ends with 2. A verb with `raw = true` gets the words themselves instead,
 --- because some of them are not its own.
 local args = require "iza.args"
-local near = require "iza.args_help"
+local nearest = require "iza.nearest"
 local project = require "iza.project"
 local sources = require "iza.sources"
 
@@ -87,7 +87,7 @@ local function unknown(word)
     say("The options are -e CODE, --workers N FILE, --help and --version; `iza help` says more.")
     return 2
   end
-  local guess = near.nearest(word, cli.listed())
+  local guess = nearest(word, cli.listed())
   say("iza: '", word, "' is neither a file nor a verb", guess and "; did you mean 'iza " .. guess
     .. "'?" or "")
   if word:find("/", 1, true) or word:find("%.lua$") then

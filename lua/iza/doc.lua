@@ -5,7 +5,8 @@
 --- comment at the top of a module is the module's. What has no Lua source (the scheduler's own
 --- functions) is described in lua/iza/init.lua in the same form.
 local doc_class = require "iza.doc_class"
-local near = require "iza.args_help"
+local help = require "iza.args_help"
+local nearest = require "iza.nearest"
 local page = require "iza.page"
 local sources = require "iza.sources"
 local term = require "iza.term"
@@ -229,7 +230,7 @@ local function add_index(out, items)
   for i, item in ipairs(items) do
     rows[i] = {"iza." .. item.name, line_of(item.lines, page.width() - left - 4)}
   end
-  near.add_rows(out, rows)
+  help.add_rows(out, rows)
 end
 
 -- The page of the global `iza`: its modules and its own functions, each with a line.
@@ -272,7 +273,7 @@ local function of_module(module, name)
   if item then
     return show_item("iza." .. module .. (is_method(item) and "" or "."), item)
   end
-  return nil, near.nearest(name, doc.names(module))
+  return nil, nearest(name, doc.names(module))
 end
 
 --- The names of what a module documents.

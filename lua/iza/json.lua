@@ -9,6 +9,14 @@ local json = {}
 --- true in conditions: compare with `== json.null`.
 json.null = core.null
 
+local encode_fields = {indent = "any", sort = "any", depth = "any", max = "any"}
+local decode_fields = {depth = "any", drop_nulls = "any"}
+
+-- The engine looks at the values.
+local function check(name, class, opts, fields)
+  require("iza.options").check("iza.json." .. name, class, opts, fields)
+end
+
 ---@class iza.JsonEncodeOptions
 ---@field indent? integer spaces a level, 0 to 16; 0 (default) writes one line
 ---@field sort? boolean keys in the order of their bytes: the same value always gives the same text
@@ -29,7 +37,10 @@ json.null = core.null
 ---@param opts? iza.JsonEncodeOptions
 ---@return string? text
 ---@return table? err
-function json.encode(value, opts) return core.encode(value, opts) end
+function json.encode(value, opts)
+  if opts then check("encode", "JsonEncodeOptions", opts, encode_fields) end
+  return core.encode(value, opts)
+end
 
 --- The value of a JSON text. Arrays come back marked as arrays. A number without fraction and
 --- exponent is an integer if it fits 64 bits, else the nearest float; one beyond a float's range is
@@ -42,7 +53,10 @@ function json.encode(value, opts) return core.encode(value, opts) end
 ---@param opts? iza.JsonDecodeOptions
 ---@return any value
 ---@return table? err
-function json.decode(text, opts) return core.decode(text, opts) end
+function json.decode(text, opts)
+  if opts then check("decode", "JsonDecodeOptions", opts, decode_fields) end
+  return core.decode(text, opts)
+end
 
 --- Walks JSON Lines: a value a line, blank lines skipped. A bad line gives nil and its error, and
 --- the walk goes on behind it.

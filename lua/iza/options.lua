@@ -21,7 +21,7 @@ local function hint(name, fields, class)
   for known in pairs(fields) do names[#names + 1] = known end
   table.sort(names)
   local near = type(name) == "string" and #name > 1
-    and (require("iza.args_help").nearest(name, names) or begun(name, names))
+    and (require("iza.nearest")(name, names) or begun(name, names))
   local text = near and ("; did you mean '%s'?"):format(near) or ""
   if #names <= SHORT then
     local list = "there are: " .. table.concat(names, ", ")

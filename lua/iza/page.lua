@@ -1,7 +1,7 @@
 --- Texts for people laid out for the width of the terminal, or 80 columns: paragraphs break between
 --- words, what is code keeps its lines. What `iza help` and the REPL's `:help` print goes through
 --- here.
-local near = require "iza.args_help"
+local help = require "iza.args_help"
 local term = require "iza.term"
 
 local page = {}
@@ -15,7 +15,7 @@ local function add_paragraph(out, lines, hanging, width)
   local widest = 0
   for _, line in ipairs(lines) do widest = math.max(widest, term.width(line)) end
   if widest > width then
-    lines = near.wrap(table.concat(lines, " "), width - #hanging)
+    lines = help.wrap(table.concat(lines, " "), width - #hanging)
     for i = 2, #lines do lines[i] = hanging .. lines[i] end
   end
   table.move(lines, 1, #lines, #out + 1, out)
@@ -71,7 +71,7 @@ end
 ---@param hanging? string indentation of all lines but the first; default: indent
 function page.add(out, indent, text, width, hanging)
   hanging = hanging or indent
-  for i, line in ipairs(near.wrap(text, width - #hanging)) do
+  for i, line in ipairs(help.wrap(text, width - #hanging)) do
     out[#out + 1] = (i == 1 and indent or hanging) .. line
   end
 end

@@ -27,7 +27,7 @@ local function fail(...) return require "iza.fail"("invalid", ...) end
 
 -- "; did you mean 'print'?", or nothing.
 local function guess(name, known)
-  local near = require("iza.args_help").nearest(name, known)
+  local near = require("iza.nearest")(name, known)
   return near and "; did you mean '" .. near .. "'?" or ""
 end
 

@@ -115,6 +115,24 @@ function Channel:each()
   return function() return (channels.recv(self)) end
 end
 
+local in_case = {[1] = true, [2] = true, send = true}
+
+-- A case that is misread waits for ever.
+local function check_cases(cases)
+  for name, case in pairs(cases) do
+    if math.type(name) ~= "integer" and name ~= "timeout" then
+      require("iza.options").check("iza.select", "select", {[name] = case}, {timeout = "duration"})
+    elseif type(case) == "table" then
+      for field in pairs(case) do
+        if not in_case[field] then
+          require("iza.options").check("iza.select: a case", "select", {[field] = true},
+            {send = "any"})
+        end
+      end
+    end
+  end
+end
+
 --- Waits for the first of several channels: one that has a value, or takes the one to be sent.
 --- Each case is {channel, f} to receive or {channel, f, send = value} to send; exactly one happens.
 --- Its f(value) is called and what that returns is returned; without f: the value received, or
@@ -123,6 +141,7 @@ end
 ---@param cases table
 ---@return any ... or nil and an error with code "timeout", or "closed" when all channels are
 function M.select(cases)
+  check_cases(cases)
   local i, value = channels.select(cases)
   if not i then return nil, value end
   local f = cases[i][2]

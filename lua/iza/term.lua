@@ -8,6 +8,7 @@ local core = require "iza.core.term"
 local clock = require "iza.core.clock"
 local digits = require "iza.digits"
 local duration = require "iza.duration"
+local options = require "iza.options"
 
 local term = {}
 
@@ -233,7 +234,8 @@ end
 ---@param opts? {columns?: (iza.Column|any)[], width?: integer, markdown?: boolean}
 ---@return string text without a line end behind the last row
 function term.table(rows, opts)
-  opts = opts or {}
+  opts = options.check("iza.term.table", "term.table", opts,
+    {columns = "table", width = "integer", markdown = "boolean"})
   local columns = {}
   for i, column in ipairs(columns_of(rows, opts.columns)) do
     columns[i] = lay_column(rows, column)
@@ -326,6 +328,7 @@ local QUIET, REDRAW, PLAIN = 2, 0.1, 5
 ---@param opts {label: string, total?: number}
 ---@return iza.Progress
 function term.progress(opts)
+  options.check("iza.term.progress", "term.progress", opts, {label = "string", total = "number"})
   local p = {label = core.clean(opts.label), total = opts.total, count = 0, started = clock.now(),
     drawn = false}
   p.tty = core.isatty(2)

@@ -2,7 +2,7 @@
 --- means "files". The completion that `iza setup` installs calls this. Options are offered once a
 --- dash is typed.
 local cli = require "iza.cli"
-local near = require "iza.args_help"
+local help = require "iza.args_help"
 
 -- What `iza -` may go on with.
 local OPTIONS = {"-e", "--help", "--version", "--workers"}
@@ -22,7 +22,7 @@ return {
   run = function(opts)
     local words = opts.words
     local last = words[#words] or ""
-    for _, word in ipairs(near.starting(next_words(words), last)) do
+    for _, word in ipairs(help.starting(next_words(words), last)) do
       if last ~= "" or word:sub(1, 1) ~= "-" then print(word) end
     end
   end,

@@ -1,7 +1,8 @@
 local cli = require "iza.cli"
 local doc = require "iza.doc"
 local fail = require "iza.fail"
-local near = require "iza.args_help"
+local help = require "iza.args_help"
+local nearest = require "iza.nearest"
 local page = require "iza.page"
 local sources = require "iza.sources"
 local term = require "iza.term"
@@ -30,7 +31,7 @@ local function print_verbs()
   for _, group in ipairs(groups) do
     local rows, lines = {}, {}
     for i, verb in ipairs(by_group[group[1]] or {}) do rows[i] = {verb.name, verb.summary} end
-    near.add_rows(lines, rows)
+    help.add_rows(lines, rows)
     print("\n" .. term.style(group[2] .. ":", "bold"))
     if #lines > 0 then print(table.concat(lines, "\n")) end
   end
@@ -80,7 +81,7 @@ local function print_topic(topic)
   end
   local all = topics()
   table.move(cli.names(), 1, 100, #all + 1, all)
-  guess = guess or near.nearest(topic, all)
+  guess = guess or nearest(topic, all)
   return fail("not_found", "there is no help on '%s'%s", topic,
     guess and "; did you mean '" .. guess .. "'?" or "; `iza help` lists the topics")
 end

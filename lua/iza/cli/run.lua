@@ -2,7 +2,7 @@ local cli = require "iza.cli"
 local embedded = require "iza.core.embedded"
 local fail = require "iza.fail"
 local host = require "iza.core.host"
-local near = require "iza.args_help"
+local nearest = require "iza.nearest"
 local owner = require "iza.owner"
 local project = require "iza.project"
 local term = require "iza.term"
@@ -112,7 +112,7 @@ local function pick(found, name)
   local names = {}
   for known in pairs(found) do names[#names + 1] = known end
   table.sort(names)
-  local guess = near.nearest(name, names)
+  local guess = nearest(name, names)
   return fail("not_found", "there is no workflow '%s'; %s`iza run` lists them", name,
     guess and "did you mean '" .. guess .. "'? " or "")
 end

@@ -274,7 +274,7 @@ end
 local answer_names = {"status", "headers", "json", "html", "text", "body", "file", "stream", "sse"}
 
 local function refuse_field(key)
-  local guess = type(key) == "string" and require("iza.args_help").nearest(key, answer_names)
+  local guess = type(key) == "string" and require("iza.nearest")(key, answer_names)
   error(("an answer has no field %q%s: it has status, headers and one of json, html, text, " ..
     "body, file, stream, sse"):format(tostring(key),
     guess and "; did you mean " .. guess .. "?" or ""), 0)

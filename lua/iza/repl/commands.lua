@@ -3,7 +3,7 @@
 --- A command is {usage, summary, run(repl, argument)}. What run returns is printed; it may wait.
 local core = require "iza.core.repl"
 local doc = require "iza.doc"
-local near = require "iza.args_help"
+local nearest = require "iza.nearest"
 local page = require "iza.page"
 local task = require "iza.core.task"
 local term = require "iza.term"
@@ -154,7 +154,7 @@ commands.reload = {
     if name ~= "" and package.loaded[name] == nil then
       local known = {}
       for loaded in pairs(package.loaded) do known[#known + 1] = loaded end
-      local guess = near.nearest(name, known)
+      local guess = nearest(name, known)
       return ("'%s' is not loaded%s"):format(name, guess and "; did you mean '" .. guess .. "'?"
         or "")
     end
@@ -274,7 +274,7 @@ end
 function commands.run(repl, name, argument)
   local command = commands[name]
   if type(command) == "table" then return command.run(repl, argument) end
-  local guess = near.nearest(name, commands.names())
+  local guess = nearest(name, commands.names())
   return ("there is no command :%s%s"):format(name, guess and "; did you mean :" .. guess .. "?"
     or "; :help lists them")
 end
