@@ -14,8 +14,6 @@
 --- `run` returns an exit code, nothing (0), or nil and an error (printed, 1). A command line that
 --- iza.args refuses ends with 2. A verb with `raw = true` gets the words themselves instead,
 --- because some of them are not its own.
-local args = require "iza.args"
-local nearest = require "iza.nearest"
 local project = require "iza.project"
 local sources = require "iza.sources"
 
@@ -74,7 +72,7 @@ function cli.spec(verb)
   local declaration = {name = "iza " .. verb.name, about = verb.about or verb.summary}
   for key, value in pairs(verb.args or {}) do declaration[key] = value end
   declaration[#declaration + 1] = {"--data DIR", env = "IZA_DATA", help = "the data directory"}
-  return args.new(declaration)
+  return require("iza.args").new(declaration)
 end
 
 local function say(...) io.stderr:write(table.concat {...}, "\n") end
@@ -87,7 +85,7 @@ local function unknown(word)
     say("The options are -e CODE, --workers N FILE, --help and --version; `iza help` says more.")
     return 2
   end
-  local guess = nearest(word, cli.listed())
+  local guess = require "iza.nearest"(word, cli.listed())
   say("iza: '", word, "' is neither a file nor a verb", guess and "; did you mean 'iza " .. guess
     .. "'?" or "")
   if word:find("/", 1, true) or word:find("%.lua$") then

@@ -2,7 +2,6 @@
 --- with `develop = true`) the edited and the new ones under lua/.
 local embedded = require "iza.core.embedded"
 local project = require "iza.project"
-local walk = require "iza.walk"
 
 local sources = {}
 
@@ -29,7 +28,7 @@ function sources.list(folder)
   local paths, root, known = embedded.list(folder), checkout(), {}
   if not root then return paths end
   for _, path in ipairs(paths) do known[path] = true end
-  for _, file in ipairs((walk.files(root .. "/" .. folder, ""))) do
+  for _, file in ipairs((require("iza.walk").files(root .. "/" .. folder, ""))) do
     local path = file:sub(#root + 2)
     if not known[path] then paths[#paths + 1] = path end
   end

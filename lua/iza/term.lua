@@ -7,7 +7,6 @@
 local core = require "iza.core.term"
 local clock = require "iza.core.clock"
 local digits = require "iza.digits"
-local duration = require "iza.duration"
 local options = require "iza.options"
 
 local term = {}
@@ -346,7 +345,7 @@ local function progress_text(p, now)
   end
   out[#out + 1] = ("%.3g/s"):format(rate)
   if p.total and rate > 0 and p.count < p.total then
-    out[#out + 1] = duration.format(math.ceil((p.total - p.count) / rate)) .. " left"
+    out[#out + 1] = require("iza.duration").format(math.ceil((p.total - p.count) / rate)) .. " left"
   end
   return table.concat(out, "  ")
 end

@@ -2,15 +2,13 @@
 ---
 --- Each entry runs as a task of its own, so it may wait; Ctrl-C cancels it. What it spawns without
 --- waiting for it goes on in the background. The line editor (iza.core.repl) lives on the loop and
---- says what happened; here is decided what that means.
+--- says what happened; here is decided what that means. What the first prompt does not need is
+--- loaded when it is needed.
+local cli = require "iza.cli"
 local core = require "iza.core.repl"
-local commands = require "iza.repl.commands"
 local fail = require "iza.fail"
 local history = require "iza.repl.history"
-local inspect = require "iza.inspect"
-local keys = require "iza.repl.keys"
 local session = require "iza.repl.session"
-local source = require "iza.repl.source"
 local task = require "iza.core.task"
 local term = require "iza.term"
 
@@ -30,6 +28,7 @@ function Repl:show(values)
   end
   local texts, long = {}, false
   for i = 1, values.n do
+    local inspect = require "iza.inspect"
     texts[i] = inspect(values[i], {width = (term.columns() or 80) - 1, colour = self.colour,
       chars = values.n == 1 and 4000 or 1000})
     long = long or texts[i]:find("\n", 1, true) ~= nil
@@ -60,6 +59,7 @@ local function run(f)
 end
 
 function Repl:run_command(name, argument)
+  local commands = require "iza.repl.commands"
   local ok, results = run(function() return commands.run(self, name, argument) end)
   if ok and results[1] ~= nil then print(results[1]) end
 end
@@ -77,12 +77,16 @@ end
 function Repl:accept(text)
   if not text:find "%S" then return end
   if self.history:add(text) then self.editor:remember(text) end
-  local name, argument = commands.parse(text)
+  local name, argument = require("iza.repl.commands").parse(text)
   if name then return self:run_command(name, argument) end
   self:run_entry(text)
 end
 
 -- ---- the loop ----
+
+local function is_whole(text)
+  return require("iza.repl.commands").parse(text) or not require("iza.repl.source").incomplete(text)
+end
 
 -- Reads until an entry is finished; nil at the end of input.
 function Repl:read()
@@ -95,10 +99,10 @@ function Repl:read()
       pending = ""
     elseif event == "line" then
       pending = pending .. text
-      if commands.parse(pending) or not source.incomplete(pending) then return pending end
+      if is_whole(pending) then return pending end
       pending = pending .. "\n"
     else
-      keys[event](self, text, cursor)
+      require("iza.repl.keys")[event](self, text, cursor)
     end
   end
 end
@@ -162,13 +166,20 @@ local function start()
   repl:loop()
 end
 
-return {
+local verb
+verb = {
   group = "iza",
   summary = "Type Lua and see what it gives; `iza` alone on a terminal does this.",
   args = {examples = {"iza", "iza repl"}},
-  run = function()
+  raw = true, -- without words there is nothing to parse
+  run = function(argv)
+    if #argv > 0 then
+      local opts, status = cli.options(verb, argv)
+      if not opts then return status end
+    end
     local _, err = start()
     if err then return nil, err end
     core.quit()
   end,
 }
+return verb

@@ -2,9 +2,6 @@
 ---
 --- A command is {usage, summary, run(repl, argument)}. What run returns is printed; it may wait.
 local core = require "iza.core.repl"
-local doc = require "iza.doc"
-local nearest = require "iza.nearest"
-local page = require "iza.page"
 local task = require "iza.core.task"
 local term = require "iza.term"
 
@@ -44,7 +41,7 @@ local function comment_above(text, at)
   while first > 1 and lines[first - 1] and lines[first - 1]:find "^%s*%-%-" do first = first - 1 end
   local out = {}
   for i = first, at - 1 do out[#out + 1] = lines[i]:gsub("^%s*%-%-%-? ?", "") end
-  local comment = page.lay(table.concat(out, "\n"), page.width())
+  local comment = require("iza.page").lay(table.concat(out, "\n"), require("iza.page").width())
   return (comment ~= "" and comment .. "\n" or "") .. (lines[at] or "")
 end
 
@@ -73,7 +70,7 @@ commands.help = {
       local c = commands[name:sub(2)]
       return c.usage .. "\n\n" .. c.summary
     end
-    local text, guess = doc.find(name)
+    local text, guess = require("iza.doc").find(name)
     if text then return text end
     local ok, other = pcall(describe, repl, name)
     if ok and other then return other end
@@ -154,7 +151,7 @@ commands.reload = {
     if name ~= "" and package.loaded[name] == nil then
       local known = {}
       for loaded in pairs(package.loaded) do known[#known + 1] = loaded end
-      local guess = nearest(name, known)
+      local guess = require "iza.nearest"(name, known)
       return ("'%s' is not loaded%s"):format(name, guess and "; did you mean '" .. guess .. "'?"
         or "")
     end
@@ -274,7 +271,7 @@ end
 function commands.run(repl, name, argument)
   local command = commands[name]
   if type(command) == "table" then return command.run(repl, argument) end
-  local guess = nearest(name, commands.names())
+  local guess = require "iza.nearest"(name, commands.names())
   return ("there is no command :%s%s"):format(name, guess and "; did you mean :" .. guess .. "?"
     or "; :help lists them")
 end

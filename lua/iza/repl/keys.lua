@@ -3,7 +3,6 @@
 --- Each is a function of (repl, text, cursor) that answers the editor once; cursor counts the bytes
 --- in front of it.
 local commands = require "iza.repl.commands"
-local complete = require "iza.repl.complete"
 local source = require "iza.repl.source"
 local term = require "iza.term"
 
@@ -65,6 +64,7 @@ local function list_names(names)
 end
 
 local function find(repl, head)
+  local complete = require "iza.repl.complete"
   local word = head:match "^%s*:(%a*)$"
   if word then return complete.among(word, commands.names()) end
   return complete.at(repl.session, head:match "^%s*:%a+%s(.*)$" or head)

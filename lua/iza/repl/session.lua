@@ -6,7 +6,6 @@
 --- second `local x` makes a new variable, as in one long file. Limits: a <close> variable ends with
 --- its entry, <const> is not enforced in later entries, and a goto cannot leave its entry.
 local core = require "iza.core.repl"
-local source = require "iza.repl.source"
 
 local KEPT = 1000 -- entries whose source is remembered for error reports and :source
 local NAMES = 180 -- locals of earlier entries that one entry may use; Lua's limit is 200
@@ -91,7 +90,7 @@ function Session:build(text, chunk)
   local keeper = free_name(text)
   local names = self:used(text)
   names[#names + 1] = keeper
-  local body = source.after_locals(text, function(declared)
+  local body = require("iza.repl.source").after_locals(text, function(declared)
     return ("; %s(function() return %s end, '%s');"):format(keeper, table.concat(declared, ", "),
       table.concat(declared, "', '"))
   end)
