@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define READS_PER_EVENT 8
+#define LOOK_AGAIN INT64_C(250000000) /* ns between two looks for a root that is gone */
 
 typedef struct dir {
   int32_t wd;
@@ -35,6 +36,7 @@ struct iz_watch {
   char *file; /* the file's name there; NULL: a folder is watched */
   bool ready, stopped, scanning;
   bool whole;    /* the next scan starts at the root */
+  bool gone;     /* the root is not there */
   int callbacks; /* running */
   int fd;
   struct event ev;
@@ -42,6 +44,7 @@ struct iz_watch {
   size_t dir_count, dir_cap;
   iz_changes *changes;
   iz_timer timer; /* the next change is due */
+  iz_timer again; /* the root is gone: has it come back? */
   iz_buf pending; /* folders to scan next: paths, each with its NUL */
   iz_job job;
   iz_scan scan;
@@ -120,6 +123,7 @@ static void release(iz_watch *w) {
   if (event_initialized(&w->ev)) event_del(&w->ev);
   if (w->fd >= 0) close(w->fd);
   iz_timer_stop(w->loop, &w->timer);
+  iz_timer_stop(w->loop, &w->again);
   for (size_t i = 0; i < w->dir_count; i++) iz_free(w->dirs[i].path);
   iz_free(w->dirs);
   iz_free(w->root);
@@ -140,6 +144,7 @@ void iz_watch_stop(iz_watch *w) {
   w->stopped = true;
   event_del(&w->ev);
   iz_timer_stop(w->loop, &w->timer);
+  iz_timer_stop(w->loop, &w->again);
   release_if_over(w);
 }
 
@@ -180,9 +185,39 @@ static void scan_later(iz_watch *w, const char *path) {
   }
 }
 
+/* A folder that is removed and made again (a checkout, a deployment) is another one to the kernel.
+ */
+static void look_again(iz_timer *t) {
+  iz_watch *w = IZ_OUTER(t, iz_watch, again);
+  if (w->scanning || access(w->root, F_OK) != 0) {
+    iz_timer_start(w->loop, t, LOOK_AGAIN, look_again);
+    return;
+  }
+  w->whole = true;
+  begin_scan(w);
+}
+
+static bool is_watched(const iz_watch *w, const char *path) {
+  for (size_t i = 0; i < w->dir_count; i++)
+    if (!strcmp(w->dirs[i].path, path)) return true;
+  return false;
+}
+
+/* What happened to it meanwhile, nobody saw. */
+static void came_back(iz_watch *w) {
+  w->gone = !is_watched(w, w->root);
+  if (w->gone)
+    iz_timer_start(w->loop, &w->again, LOOK_AGAIN, look_again);
+  else
+    iz_changes_lost(w->changes, iz_now());
+}
+
 static void root_is_gone(iz_watch *w) {
-  if (w->file) return;
-  iz_changes_add(w->changes, iz_now(), IZ_RAW_GONE, w->opts.path, 0);
+  w->gone = true;
+  drop_tree(w, w->root);
+  if (!w->file) iz_changes_add(w->changes, iz_now(), IZ_RAW_GONE, w->opts.path, 0);
+  if (!iz_timer_start(w->loop, &w->again, LOOK_AGAIN, look_again))
+    iz_log(IZ_WARN, "watch", "\"%s\" is not watched any more: out of memory", w->opts.path);
 }
 
 static iz_raw_event raw_of(uint32_t mask) {
@@ -285,6 +320,7 @@ static void tell_ready(iz_watch *w, const iz_err *err) {
 static void finish_scan(iz_watch *w) {
   iz_err err = w->scan.err;
   bool ok = !w->scan.failed && keep_dirs(w);
+  if (w->gone) came_back(w);
   if (ok && !w->scan.whole) note_files(w);
   if (!ok) err = w->scan.err;
   iz_scan_free(&w->scan);

@@ -21,7 +21,7 @@ typedef struct iz_watch_opts {
   bool recursive;   /* with all folders below */
   int64_t quiet_ns; /* 0: IZ_WATCH_QUIET */
   /* A change. Paths begin with opts.path; change->path is opts.path itself for IZ_RESCAN, and when
-   * the root is removed or moved away (then nothing more will come). May stop the watch. */
+   * the root is removed or moved away (IZ_RESCAN says that it is back). May stop the watch. */
   void (*on_change)(void *ctx, const iz_change *change);
   /* The watch is complete (err NULL): every change from now on is told. Or it failed: stop it. May
    * be NULL; may stop the watch. Errors: an errno name; "limit" when the kernel's limit on watched

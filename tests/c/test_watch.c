@@ -251,6 +251,24 @@ static void test_the_root_goes(void **state) {
   begin("d", true);
   rmdir(in_top("d"));
   wait_for("removed d");
+  mkdir(in_top("d"), 0755);
+  wait_for("rescan d");
+  put("d/x", "1");
+  wait_for("d/x");
+}
+
+static void test_the_folder_of_a_file_is_made_anew(void **state) {
+  (void)state;
+  mkdir(in_top("d"), 0755);
+  put("d/f", "1");
+  begin("d/f", false);
+  rename(in_top("d"), in_top("old"));
+  mkdir(in_top("d"), 0755);
+  put("d/f", "2");
+  wait_for("rescan d/f");
+  let_settle();
+  put("d/f", "3");
+  wait_for("changed d/f");
 }
 
 static void test_what_cannot_be_watched(void **state) {
@@ -352,6 +370,7 @@ int main(void) {
       TEST(test_one_file_replaced_and_its_neighbours_not_told),
       TEST(test_a_file_behind_a_link),
       TEST(test_the_root_goes),
+      TEST(test_the_folder_of_a_file_is_made_anew),
       TEST(test_what_cannot_be_watched),
       TEST(test_stopped_by_its_own_callback_and_before_it_is_ready),
       TEST(test_overflow_becomes_a_rescan),
