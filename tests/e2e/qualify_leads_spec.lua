@@ -166,7 +166,76 @@ describe("qualify_leads", function()
     assert.equal(1, result.status)
     assert.matches('no column for company and domain; its first row has "Name", "Phone Number"',
       result.stderr, 1, true)
+    assert.matches("or say --column company=HEADER", result.stderr, 1, true)
     assert.same({"leads.csv"}, files())
+  end)
+
+  it("says which columns it found, which not, and takes them from --column", function()
+    write("leads.csv", "Organisation;Web Site;Betreuer;eMail;Herkunft;Kosten;Konto;Note\n"
+      .. "Acme;acme.example;Ann;ann@acme.example;referral;1.200,50;7;x\n")
+    local service = serve(function() return {json = {industry = "finance"}} end)
+    local result = run("--enrich", service.url)
+    assert.equal(0, result.status)
+    assert.matches('columns: company "Organisation", domain "Web Site", email "eMail", '
+      .. 'source "Herkunft", spend "Kosten"\n', result.stdout, 1, true)
+    assert.matches('leads.csv: no column for contact, date, so rules do not see it; of no known '
+      .. 'meaning are "Betreuer", "Konto", "Note"; or say --column contact=HEADER\n'
+      .. '  contact may be called: contact contactname', result.stderr, 1, true)
+    assert.is_nil(rows()["acme.example"].reasons:find("person with an address", 1, true))
+
+    result = run("--enrich", service.url, "--column", "contact=betreuer", "--column=source=Konto")
+    local acme = rows()["acme.example"]
+    assert.same({"Ann", "7", "1200.50", "referral"},
+      {acme.contact, acme.source, acme.spend, acme.Herkunft})
+    assert.matches("person with an address +10", acme.reasons, 1, true)
+    assert.matches("no column for date, so", result.stderr, 1, true)
+
+    result = run("--enrich", service.url, "--column", "contact=Boss")
+    assert.equal(1, result.status)
+    assert.matches('no column "Boss" to be the contact; its first row has "Organisation"',
+      result.stderr, 1, true)
+    for text, problem in pairs {contact = "wants such as contact=HEADER", ["contct=x"] =
+      "no column 'contct'; did you mean 'contact'?; there are: company, domain"} do
+      result = run("--enrich", service.url, "--column", text)
+      assert.equal(2, result.status)
+      assert.matches(problem, result.stderr, 1, true)
+    end
+    assert.equal(2, run("--enrich", service.url, "--column", "date=Note", "--column",
+      "date=Konto").status)
+  end)
+
+  it("knows the headers of German and French files", function()
+    for _, header in ipairs {"Firma,Webseite,Ansprechpartner,E-Mail-Adresse,Quelle,Kosten,Datum",
+      "Société,Site Web,Interlocuteur,Courriel,Provenance,COÛTS,Date de création"} do
+      write("leads.csv", header .. "\nA,a.example,Ann,ann@a.example,ads,5,2026-03-04\n")
+      local result = run("--enrich", serve(plain).url)
+      assert.same({0, ""}, {result.status, result.stderr})
+      local a = rows()["a.example"]
+      assert.same({"A", "Ann", "ann@a.example", "ads", "5.00", "2026-03-04"},
+        {a.company, a.contact, a.email, a.source, a.spend, a.date})
+    end
+  end)
+
+  it("says so when no lead was enriched, by status, and ends with 1", function()
+    write("leads.csv", leads(3))
+    local result = run("--enrich", serve(function() return 404 end).url)
+    assert.equal(1, result.status)
+    assert.matches("no lead was enriched: http://[^\n]+/enrich answered 404 3 times; is it the "
+      .. "right address%?\n", result.stderr)
+    result = run("--enrich", serve(function(_, n) return n < 3 and 400 or 422 end).url, "--limit",
+      "1")
+    assert.equal(1, result.status)
+    assert.matches("nothing was written; it answered 400 2 times, 422 once\n", result.stderr, 1,
+      true)
+    result = run("--enrich", serve(function(_, n) return n < 3 and 404 or 422 end).url, "--limit",
+      "1")
+    assert.equal(1, result.status)
+    assert.matches("answered 404 2 times, 422 once (it answers 422); is it", result.stderr, 1, true)
+    result = run("--enrich", serve(function(domain, n) return n < 3 and 404 or plain(domain) end)
+      .url)
+    assert.equal(0, result.status)
+    assert.matches("1 of 3 leads enriched [^\n]+%); it answered 200 once, 404 2 times\n",
+      result.stdout)
   end)
 
   it("asks once for each domain, with a key that stays the same", function()
@@ -323,7 +392,7 @@ describe("qualify_leads", function()
       ["firm3.example"] = {json = {1, 2}}, ["firm4.example"] = {status = 422, text = "what?"},
     }
     local result = run("--enrich", serve(function(domain) return answers[domain] end).url)
-    assert.equal(0, result.status, result.stderr)
+    assert.equal(1, result.status, result.stderr)
     local by = rows()
     assert.equal("unknown", by["firm1.example"].enrichment)
     assert.matches("^failed: the answer is no JSON: ", by["firm2.example"].enrichment)
@@ -477,7 +546,8 @@ describe("qualify_leads", function()
     assert.same({"hot", 2, "cold", 0}, {summary.tiers[1].name, summary.tiers[1].leads,
       summary.tiers[2].name, summary.tiers[2].leads})
     assert.equal("software", summary.segments[1].name)
-    assert.same({requests = 2, retries = 0, limited = 0, slow = 0, broken = 0}, summary.enrichment)
+    assert.same({requests = 2, retries = 0, limited = 0, slow = 0, broken = 0,
+      statuses = {["200"] = 2}}, summary.enrichment)
     assert.same({2}, summary.rules.scored_by_version)
   end)
 

@@ -16,6 +16,7 @@
 --- read again and gets fresh answers.
 local answer = require "workflows.customer_flows.qualify_leads.answer"
 local args = require "iza.args"
+local args_help = require "iza.args_help"
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local csv = require "iza.csv"
 local embedded = require "iza.core.embedded"
@@ -42,6 +43,8 @@ local cli = args.new {
   {"--enrich URL", required = true, help = "GET URL?domain=... answers a JSON object, whose fields "
     .. "join the lead; they never change its own columns"},
   {"-o, --out OUT", help = "the result; default: FILE_qualified.csv in the present folder"},
+  {"--column MAP", many = true, help = "a column's header where it is not found, such as "
+    .. "contact=\"Account owner\"; may be repeated"},
   {"--rules FILE", type = "file", help = "rules of your own, which you may edit meanwhile"},
   {"--write-rules FILE", help = "only write the rules to a new FILE, to be edited and used by "
     .. "--rules"},
@@ -134,10 +137,27 @@ local function out_path(opts)
   return out
 end
 
-local function read_leads(opts)
+-- column -> header, of what --column says.
+local function mapped(list)
+  local columns = {}
+  for _, text in ipairs(list) do
+    local column, header = text:match "^(%w+)=(.+)$"
+    if not column then stop(2, "--column wants such as contact=HEADER, not '%s'", text) end
+    if not table.concat(lead_file.columns, " "):find("%f[%w]" .. column .. "%f[%W]") then
+      local near = args_help.nearest(column, lead_file.columns)
+      stop(2, "--column %s: there is no column '%s'%s; there are: %s", text, column,
+        near and ("; did you mean '%s'?"):format(near) or "", table.concat(lead_file.columns, ", "))
+    end
+    if columns[column] then stop(2, "--column %s=... is given twice", column) end
+    columns[column] = header
+  end
+  return columns
+end
+
+local function read_leads(opts, columns)
   local progress, pace = term.progress {label = "rows read"}, new_pace()
   local file, err = lead_file.read(opts.file, {currency = opts.currency, dates = opts.dates,
-    encoding = opts.encoding, taken = report.own_columns, progress = progress})
+    encoding = opts.encoding, columns = columns, taken = report.own_columns, progress = progress})
   progress:done()
   if not file then stop(1, "%s", err) end
   for _, row in ipairs(file.bad) do
@@ -145,6 +165,8 @@ local function read_leads(opts)
     say("%s:%d: left out: %s", opts.file, row.line, row.reason)
   end
   if #file.leads == 0 then stop(1, "%s has no lead that can be used", opts.file) end
+  local missing = lead_file.missing(file)
+  if missing then say("%s: %s", opts.file, missing) end
   return file
 end
 
@@ -239,7 +261,8 @@ local function enrich_and_score(opts, file, source, rules)
   local problem = source:problem()
   if problem then
     progress:done()
-    stop(1, "%s; nothing was written", problem)
+    stop(1, "%s; nothing was written%s", problem, next(source.counts.statuses)
+      and "; it answered " .. report.answers(source.counts) or "")
   end
   return run
 end
@@ -284,9 +307,10 @@ local function main(argv)
   end
   local opts = cli:parse_or_exit(argv)
   if opts.file == "-" then opts.file = "/dev/stdin" end
+  local columns = mapped(opts.column)
   local out = out_path(opts)
   local rules = load_rules(opts.rules)
-  local file = read_leads(opts)
+  local file = read_leads(opts, columns)
   local source = enrichment.source(opts.enrich, opts.timeout)
   local run = enrich_and_score(opts, file, source, rules)
   local order = best_first(file.leads, run.results)
@@ -294,7 +318,13 @@ local function main(argv)
   local summary = report.summary {file = opts.file, out = out, input = file, leads = order,
     results = run.results, counts = source.counts, rules = rules, seconds = iza.now() - started}
   print(opts.json and json.encode(summary) or report.text(summary))
-  if run.failed then stop(1, "some leads were scored without a rule that failed") end
+  if run.failed then say("qualify_leads: some leads were scored without a rule that failed") end
+  if summary.total.enriched == 0 then
+    say("qualify_leads: no lead was enriched: %s answered %s%s; is it the right address?",
+      opts.enrich, report.answers(source.counts),
+      source.failure and (" (%s)"):format(source.failure) or "")
+  end
+  if run.failed or summary.total.enriched == 0 then os.exit(1, true) end
 end
 
 main {...}

@@ -25,11 +25,13 @@ local MAX_SIZE = 1 << 20 -- bytes of an answer
 ---@field limited integer answers that asked to wait
 ---@field slow integer requests that ran into the time limit
 ---@field broken integer other answers and failures that were tried again
+---@field statuses table<string, integer> how many answers had each status
 
 ---@class EnrichmentSource
 ---@field url string
 ---@field closed? table why nothing more is asked of it
 ---@field answered boolean it knew a domain, or said that it does not
+---@field failure? table the last one that was no answer about a domain
 ---@field counts EnrichmentCounts
 local Source = {}
 Source.__index = Source
@@ -43,7 +45,8 @@ local enrichment = {}
 ---@return EnrichmentSource
 function enrichment.source(url, timeout)
   return setmetatable({url = url, timeout = timeout, resume_at = 0, answered = false, failures = 0,
-    counts = {requests = 0, retries = 0, limited = 0, slow = 0, broken = 0}}, Source)
+    counts = {requests = 0, retries = 0, limited = 0, slow = 0, broken = 0,
+      statuses = {}}}, Source)
 end
 
 --- The key of a question, the same in every run.
@@ -94,7 +97,8 @@ local function judge(source, res, err)
     if err.code == "invalid" then return close(source, "cannot be asked: %s", err) end
     return nil, err, "failed"
   end
-  local status, wait = res.status, retry_after(res)
+  local status, wait, statuses = res.status, retry_after(res), source.counts.statuses
+  statuses[tostring(status)] = (statuses[tostring(status)] or 0) + 1
   if res.ok then return read_fields(res) end
   if status == 404 then return fail("unknown", "not known there") end
   if status == 429 or status == 503 and wait then return hold_back(source, wait or 1) end

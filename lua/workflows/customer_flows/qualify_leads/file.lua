@@ -28,15 +28,25 @@ lead_file.columns = {"company", "domain", "contact", "email", "source", "spend",
 
 local required = {"company", "domain"}
 
+-- As they are spelt in the end; English first, then German, French.
 local synonyms = {
-  company = "company companyname organisation organization account accountname business firm",
-  domain = "domain domainname companydomain website websiteurl site web url homepage",
-  contact = "contact contactname contactperson person fullname leadname name",
-  email = "email emailaddress mail contactemail workemail businessemail",
-  source = "source leadsource channel medium origin campaign utmsource acquisitionchannel",
-  spend = "spend adspend cost costs acquisitioncost cac budget amount spent",
-  currency = "currency currencycode currencyiso isocurrency spendcurrency ccy curr",
-  date = "date leaddate created createdat createddate createdon acquired acquiredon signupdate day",
+  company = "company companyname organisation organization account accountname business firm "
+    .. "firma firmenname unternehmen entreprise société societe raisonsociale",
+  domain = "domain domainname companydomain website websiteurl site web url homepage "
+    .. "webseite internetseite webadresse siteweb siteinternet",
+  contact = "contact contactname contactperson person fullname leadname name "
+    .. "ansprechpartner ansprechperson kontakt kontaktperson interlocuteur",
+  email = "email emailaddress mail contactemail workemail businessemail "
+    .. "emailadresse mailadresse courriel adresseemail adressemail",
+  source = "source leadsource channel medium origin campaign utmsource acquisitionchannel "
+    .. "herkunft quelle leadquelle kanal kampagne provenance origine canal campagne",
+  spend = "spend adspend cost costs acquisitioncost cac budget amount spent "
+    .. "kosten werbekosten ausgaben betrag coût cout coûts couts dépense depense montant",
+  currency = "currency currencycode currencyiso isocurrency spendcurrency ccy curr "
+    .. "währung waehrung devise monnaie",
+  date = "date leaddate created createdat createddate createdon acquired acquiredon signupdate day "
+    .. "datum leaddatum erstelltam angelegtam eingangsdatum datecréation datecreation "
+    .. "datedecréation datedecreation",
 }
 
 -- header spelling -> {column, rank}: a lower rank is the better match
@@ -50,19 +60,7 @@ for column, words in pairs(synonyms) do
 end
 
 -- "E-Mail Address", "email_address" and "emailAddress" are one.
-local function spelling(name) return name:lower():gsub("[^%w\128-\255]", "") end
-
--- column -> its name in the header
-local function map_columns(header)
-  local found, ranks = {}, {}
-  for _, name in ipairs(header) do
-    local m = meaning[spelling(name)]
-    if m and m.rank < (ranks[m.column] or math.huge) then
-      found[m.column], ranks[m.column] = name, m.rank
-    end
-  end
-  return found
-end
+local function spelling(name) return cells.lower(name):gsub("[^%w\128-\255]", "") end
 
 local function quoted(names)
   local shown = {}
@@ -70,19 +68,79 @@ local function quoted(names)
   return #names > 0 and table.concat(shown, ", ") .. (#names > #shown and ", ..." or "")
 end
 
--- nil, err that names what is missing and what is there.
-local function check_columns(path, found, header)
+-- The header that a person means, who may spell it otherwise.
+local function header_of(header, text)
+  local like
+  for _, name in ipairs(header) do
+    if name == text then return name end
+    if spelling(name) == spelling(text) then like = like or name end
+  end
+  return like
+end
+
+-- column -> its name in the header: as `told` says, else by the header's meaning.
+local function map_columns(path, header, told)
+  local found, ranks, used = {}, {}, {}
+  for column, text in pairs(told) do
+    local name = header_of(header, text)
+    if not name then
+      return nil, iza.error("no_column", ("%s has no column \"%s\" to be the %s; its first row has "
+        .. "%s"):format(path, text, column, quoted(header) or "nothing"))
+    end
+    found[column], used[name] = name, true
+  end
+  for _, name in ipairs(header) do
+    local m = not used[name] and meaning[spelling(name)]
+    if m and not told[m.column] and m.rank < (ranks[m.column] or math.huge) then
+      found[m.column], ranks[m.column] = name, m.rank
+    end
+  end
+  return found
+end
+
+local function missing_of(columns, found)
   local missing = {}
-  for _, column in ipairs(required) do
+  for _, column in ipairs(columns) do
     if not found[column] then missing[#missing + 1] = column end
   end
-  if #missing == 0 then return true end
-  local accepted = {}
-  for i, column in ipairs(missing) do
-    accepted[i] = ("\n  %s may be called: %s"):format(column, synonyms[column])
+  return missing
+end
+
+-- One line for each column: the names it may have.
+local function accepted(columns)
+  local lines = {}
+  for i, column in ipairs(columns) do
+    lines[i] = ("\n  %s may be called: %s"):format(column, synonyms[column])
   end
-  return nil, iza.error("no_column", ("%s has no column for %s; its first row has %s%s"):format(
-    path, table.concat(missing, " and "), quoted(header) or "nothing", table.concat(accepted)))
+  return table.concat(lines)
+end
+
+local function mapping_hint(column) return ("; or say --column %s=HEADER"):format(column) end
+
+-- nil, err that names what is missing and what is there.
+local function check_columns(path, found, header)
+  local missing = missing_of(required, found)
+  if #missing == 0 then return true end
+  return nil, iza.error("no_column", ("%s has no column for %s; its first row has %s%s%s"):format(
+    path, table.concat(missing, " and "), quoted(header) or "nothing",
+    mapping_hint(missing[1]), accepted(missing)))
+end
+
+--- Which columns were not found, in words that help to find them; nil when all were. A currency
+--- is not missed: amounts mostly name theirs, or have one for the whole file.
+--- Example: `local missing = lead_file.missing(file)`
+---@param file {found: table<string, string>, extras: string[]}
+---@return string?
+function lead_file.missing(file)
+  local missing = {}
+  for _, column in ipairs(missing_of(lead_file.columns, file.found)) do
+    if column ~= "currency" then missing[#missing + 1] = column end
+  end
+  if #missing == 0 then return nil end
+  local others = quoted(file.extras)
+  return ("no column for %s, so rules do not see it%s%s%s"):format(table.concat(missing, ", "),
+    others and "; of no known meaning are " .. others or "", mapping_hint(missing[1]),
+    accepted(missing))
 end
 
 local function read_spend(text, lead)
@@ -223,6 +281,7 @@ end
 ---@field currency string of amounts that name none
 ---@field dates? "dmy"|"mdy" how 3/4/2026 is read; default: as the file's other dates show
 ---@field encoding? string as for iza.csv
+---@field columns? table<string, string> the headers of columns that are not to be guessed
 ---@field taken? table<string, true> names that the file's other columns cannot have
 ---@field progress? iza.Progress told of each row
 
@@ -246,8 +305,9 @@ function lead_file.read(path, opts)
   if not reader then return nil, err end
   local open <close> = reader -- luacheck: ignore
   local header = reader:header()
-  local found = map_columns(header)
-  local ok
+  local found, ok
+  found, err = map_columns(path, header, opts.columns or {})
+  if not found then return nil, err end
   ok, err = check_columns(path, found, header)
   if not ok then return nil, err end
   local extras, leads = other_columns(header, found, opts.taken or {}), {}

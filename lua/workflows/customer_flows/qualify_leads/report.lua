@@ -182,12 +182,39 @@ end
 -- "1 retry", "2 retries"
 local function times(n, one, many) return ("%d %s"):format(n, n == 1 and one or many) end
 
+--- The statuses answered, and how often.
+--- Example: `report.answers {statuses = {["200"] = 4, ["404"] = 1}}` --> "200 4 times, 404 once"
+---@param counts EnrichmentCounts
+---@return string
+function report.answers(counts)
+  local statuses = {}
+  for status in pairs(counts.statuses) do statuses[#statuses + 1] = status end
+  table.sort(statuses)
+  for i, status in ipairs(statuses) do
+    local n = counts.statuses[status]
+    statuses[i] = n == 1 and status .. " once" or ("%s %d times"):format(status, n)
+  end
+  return #statuses > 0 and table.concat(statuses, ", ") or "never"
+end
+
 local function enrichment_line(s)
   local c = s.enrichment
-  return ("enrichment: %d of %s enriched by %s, %s (%d slow, %d broken, %d told to wait)"):format(
-    s.total.enriched, times(s.total.leads, "lead", "leads"),
-    times(c.requests, "request", "requests"), times(c.retries, "retry", "retries"), c.slow,
-    c.broken, c.limited)
+  local line = ("enrichment: %d of %s enriched by %s, %s (%d slow, %d broken, %d told to wait)")
+    :format(s.total.enriched, times(s.total.leads, "lead", "leads"),
+      times(c.requests, "request", "requests"), times(c.retries, "retry", "retries"), c.slow,
+      c.broken, c.limited)
+  if s.total.enriched == s.total.leads then return line end
+  return line .. "; it answered " .. report.answers(c)
+end
+
+-- Under which header each column was found.
+local function columns_line(s)
+  local parts = {}
+  for _, column in ipairs(first) do
+    local header = s.columns[column]
+    if header then parts[#parts + 1] = ('%s "%s"'):format(column, cells.text(header) or "") end
+  end
+  return "columns: " .. table.concat(parts, ", ")
 end
 
 local function rules_line(s)
@@ -205,7 +232,7 @@ function report.text(s)
   local rest = #s.segments - #shown
   return table.concat({
     ("%s: %s, %d used, %d left out"):format(s.file, times(s.rows.read, "row", "rows"), s.rows.used,
-      s.rows.left_out),
+      s.rows.left_out), columns_line(s),
     "", group_table("tier", s.tiers, s.total),
     "", group_table("segment", shown, s.total)
       .. (rest > 0 and ("\n(and %s)"):format(times(rest, "segment more", "segments more")) or ""),
