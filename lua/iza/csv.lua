@@ -101,8 +101,13 @@ local function check_options(opts)
   return opts, decimal
 end
 
+local function called()
+  misuse "a reader is no iterator: loop over reader:rows(), or over iza.csv.rows(path)"
+end
+
 --- Reads the header and sets the reader up; nil, err when that fails.
 local function prepare(reader, opts, decimal)
+  debug.getmetatable(reader).__call = called
   local names
   if type(opts.header) == "table" then
     names = distinct(opts.header)

@@ -290,6 +290,9 @@ s:stop{drain = 0}
       .. "max_field, max_fields, max_row, on_error, types)")
     blames("local _ = iza.csv.parse('a', {types = {a = 'zahl'}})", "iza.csv: types: the type of a "
       .. "must be string, number, integer, date or boolean, not zahl")
+    p.write(dir .. "/one.csv", "a\n1\n")
+    blames("for r in iza.csv.open('one.csv') do print(r) end", "a reader is no iterator: loop over "
+      .. "reader:rows(), or over iza.csv.rows(path)")
     blames("iza.fs.write('x', 'y', {apend = true})", "iza.fs.write: unknown option 'apend'; did "
       .. "you mean 'append'? (there are: append)")
     blames("iza.exec{'true', nix = 1}", "iza.exec: unknown option 'nix'; there are: "

@@ -334,6 +334,10 @@ describe("iza.http requests", function()
   end)
 
   it("refuses what cannot be sent", function()
+    local _, bare = http.get "127.0.0.1:8090/enrich?key=1"
+    assert.equal("invalid", bare.code)
+    assert.equal("bad URL: 127.0.0.1:8090/enrich has no scheme; put http:// or https:// in front",
+      bare.message)
     for _, case in ipairs {
       {"ftp://x/"}, {"not a url"}, {base, {headers = {["X-A"] = "1\r\nX-B: 2"}}},
       {base, {headers = {["Content-Length"] = 1}}},

@@ -90,7 +90,9 @@ end
 local function print_list(found, as_json)
   local rows = {}
   for i, workflow in ipairs(sorted(found)) do
-    rows[i] = {name = workflow.name, from = workflow.where, about = about(workflow)}
+    local ok, why = load_file(workflow)
+    rows[i] = {name = workflow.name, from = workflow.where,
+      about = ok and about(workflow) or "cannot run: " .. why:gsub("\n.*", "")}
   end
   if as_json then
     local json = require "iza.json"
@@ -112,7 +114,8 @@ local function pick(found, name)
   local names = {}
   for known in pairs(found) do names[#names + 1] = known end
   table.sort(names)
-  local guess = nearest(name, names)
+  local plain = name:match "([^/]*)%.lua$"
+  local guess = found[plain] and plain or nearest(plain or name, names)
   return fail("not_found", "there is no workflow '%s'; %s`iza run` lists them", name,
     guess and "did you mean '" .. guess .. "'? " or "")
 end

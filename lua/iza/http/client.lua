@@ -121,6 +121,10 @@ local no_options, no_content = {}, {}
 -- What core.start takes, and beside it what this file needs: content, opts, aws, deadline.
 local function prepare(method, address, opts, window)
   if type(address) ~= "string" then misuse "iza.http: url must be a string" end
+  if not address:find("://", 1, true) then
+    return fail("invalid", "bad URL: %s has no scheme; put http:// or https:// in front",
+      (address:match "^[^?#]*"))
+  end
   local spec = {method = method or "GET", url = address, fields = {}, window = window,
     max_size = window == 0 and MAX_SIZE or 0, repeatable = idempotent[method or "GET"],
     connect = 10, first_byte = 60, stall = 60, total = 0, opts = opts, content = no_content}
