@@ -16,7 +16,7 @@
 --- read again and gets fresh answers.
 local answer = require "workflows.customer_flows.qualify_leads.answer"
 local args = require "iza.args"
-local args_help = require "iza.args_help"
+local nearest = require "iza.nearest"
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local csv = require "iza.csv"
 local embedded = require "iza.core.embedded"
@@ -144,7 +144,7 @@ local function mapped(list)
     local column, header = text:match "^(%w+)=(.+)$"
     if not column then stop(2, "--column wants such as contact=HEADER, not '%s'", text) end
     if not table.concat(lead_file.columns, " "):find("%f[%w]" .. column .. "%f[%W]") then
-      local near = args_help.nearest(column, lead_file.columns)
+      local near = nearest(column, lead_file.columns)
       stop(2, "--column %s: there is no column '%s'%s; there are: %s", text, column,
         near and ("; did you mean '%s'?"):format(near) or "", table.concat(lead_file.columns, ", "))
     end
