@@ -134,7 +134,8 @@ describe("qualify_leads", function()
       .. 'By mail,,ann@mail.example,,\n"L\xe4tin",latin.example,,,\nGood,good.example,,5,\n'
       .. "Which day,day.example,,,3/4/2026\n")
     local result = run("--enrich", serve(plain).url)
-    assert.equal(0, result.status)
+    assert.equal(1, result.status)
+    assert.matches("qualify_leads: 5 of 8 rows could not be used\n$", result.stderr)
     local reported = {}
     for line, reason in result.stderr:gmatch "leads%.csv:(%d+): left out: ([^\n]+)" do
       reported[#reported + 1] = line .. " " .. reason
@@ -144,8 +145,7 @@ describe("qualify_leads", function()
       "4 domain 'nothing here' is not a domain; email 'x@' is not an address; "
         .. "spend 'free' is not an amount; date '2026-02-30' is no day of the calendar",
       "6 the row has 2 fields, the header 5",
-      "8 bytes that are no valid text in this encoding "
-        .. "(is the file UTF-8? see the encoding option)",
+      "8 bytes that are no valid utf-8 text: try --encoding windows-1252",
       "9 the same lead as in line 2",
       "10 date '3/4/2026' may be 3 April or 4 March: say --dates dmy or mdy",
     }, reported)
@@ -158,6 +158,25 @@ describe("qualify_leads", function()
     assert.equal("2026-04-03", by["day.example"].date)
     assert.equal("Lätin", by["latin.example"].company)
     assert.matches("8 rows, 4 used, 4 left out", result.stdout)
+  end)
+
+  it("takes encodings by the names people know them by, and names those there are", function()
+    write("leads.csv", "company,domain\nL\xe4tin,latin.example\n")
+    local service = serve(plain)
+    for _, name in ipairs {"windows-1252", "latin-1", "iso-8859-1", "ISO-8859-1", "Latin1"} do
+      local result = run("--enrich", service.url, "--encoding", name)
+      assert.equal(0, result.status, result.stderr)
+      assert.equal("Lätin", rows()["latin.example"].company)
+    end
+    for name, help in pairs {["ISO-8859-15"] = "; windows-1252 is the nearest: ", klingon = "",
+      ["utf-9"] = "; did you mean utf-8?"} do
+      local result = run("--enrich", service.url, "--encoding", name)
+      assert.equal(2, result.status)
+      assert.matches("^qualify_leads: %-%-encoding wants utf%-8, windows%-1252 %(also latin%-1, "
+        .. "iso%-8859%-1%), utf%-16, not '" .. name:gsub("%p", "%%%0") .. "'[^\n]*\n$",
+        result.stderr)
+      assert.matches(help, result.stderr, 1, true)
+    end
   end)
 
   it("says which columns are missing and what it found", function()
@@ -421,7 +440,7 @@ describe("qualify_leads", function()
     result = run("--enrich", "http://127.0.0.1:1/enrich")
     assert.equal(1, result.status)
     assert.matches("answered about no domain", result.stderr, 1, true)
-    result = run("--enrich", "no url")
+    result = run("--enrich", "http://[x/")
     assert.equal(1, result.status)
     assert.matches("cannot be asked", result.stderr, 1, true)
     assert.same({"leads.csv", "out.csv"}, files())
@@ -580,8 +599,9 @@ describe("qualify_leads", function()
       {spend = 5}, {spend = 5.5}, {spend = "12.50"}, {spend = 5, currency = {1}}, {source = 5},
       {contact = "Eve", email = "eve@x.example", date = {}, company = 1, domain = false,
         currency = "EUR", line = 0, score = "x", tier = {}, reasons = 1, rules_version = {}},
-      {tech = {iza.json.null, "crm"}}, {tech = "crm"}, {employees = "500"}, {industry = ""},
-      {revenue = iza.json.null}, {note = "a\0b\nc"}, {big = true, ratio = 1e300, deep = {{{}}}},
+      {tech = {iza.json.null, "crm"}}, {tech = "crm"}, {parts = {}}, {employees = "500"},
+      {industry = ""}, {revenue = iza.json.null}, {note = "a\0b\nc"},
+      {big = true, ratio = 1e300, deep = {{{}}}},
     }
     for _, answered in ipairs(answers) do
       local result = run("--enrich", serve(function() return {json = answered} end).url)
@@ -593,6 +613,7 @@ describe("qualify_leads", function()
       assert.equal(answered.tech and "uses a CRM +10"
         or answered.employees and "500 or more employees +25" or "", lead.reasons)
       if answered.tech then assert.equal("crm", lead.tech) end
+      if answered.parts then assert.equal("", lead.parts) end
       if answered.note then assert.equal("a b c", lead.note) end
       if answered.big then
         assert.same({"true", "1e+300", "[[{}]]"}, {lead.big, lead.ratio, lead.deep})
@@ -770,6 +791,13 @@ describe("qualify_leads", function()
     assert.matches("--enrich is missing\nusage: ", result.stderr, 1, true)
     result = assert(iza.exec {IZA, "run", "qualify_leads", path "none.csv", "--enrich", "x"})
     assert.equal(2, result.status)
+    for url, help in pairs {["127.0.0.1:8090/enrich"] =
+      ": put http:// in front, or https://: http://127.0.0.1:8090/enrich\n",
+      ["ftp://x/"] = "wants http:// or https://, not ftp://x/\n", ["no url"] = " is no URL such"} do
+      result = run("--enrich", url)
+      assert.equal(2, result.status)
+      assert.matches(help, result.stderr, 1, true)
+    end
     result = run("--enrich", "http://x/", "--out", path "leads.csv")
     assert.equal(2, result.status)
     assert.equal(leads(1), read "leads.csv")

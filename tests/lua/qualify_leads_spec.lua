@@ -186,6 +186,21 @@ describe("scoring", function()
       end))
     assert.matches("^tests/[%w/]*qualify_leads_spec.lua:%d+: points of 'big'",
       refused(function(r) r.rules[1].points = 1 / 0 end))
+    local function misspelt(list, from, to)
+      return refused(function(r)
+        local where = list and r[list][1] or r
+        where[to], where[from] = where[from], nil
+      end)
+    end
+    assert.matches("_spec.lua:%d+: 'big' has 'pionts'; did you mean 'points'%?",
+      misspelt("rules", "points", "pionts"))
+    assert.matches("'big' has 'wehn'; did you mean 'when'?", misspelt("rules", "when", "wehn"), 1,
+      true)
+    assert.matches("tier 'top' has 'at_lest'; did you mean 'at_least'?",
+      misspelt("tiers", "at_least", "at_lest"), 1, true)
+    assert.matches("has 'segmnet'; did you mean 'segment'?", misspelt(nil, "segment", "segmnet"), 1,
+      true)
+    scoring.check(rules(function(r) r.rules[1].note, r.author = "ours", "me" end))
     assert.matches("fields: size must be", refused(function(r) r.fields = {size = "date"} end))
     assert.matches("fields: spend has a type", refused(function(r) r.fields = {spend = "text"} end))
     assert.matches("segment", refused(function(r) r.segment = nil end))

@@ -16,7 +16,6 @@
 --- read again and gets fresh answers.
 local answer = require "workflows.customer_flows.qualify_leads.answer"
 local args = require "iza.args"
-local nearest = require "iza.nearest"
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local csv = require "iza.csv"
 local embedded = require "iza.core.embedded"
@@ -26,6 +25,7 @@ local host = require "iza.core.host"
 local hot = require "iza.hot"
 local json = require "iza.json"
 local lead_file = require "workflows.customer_flows.qualify_leads.file"
+local nearest = require "iza.nearest"
 local new_pace = require "workflows.customer_flows.qualify_leads.pace"
 local report = require "workflows.customer_flows.qualify_leads.report"
 local scoring = require "workflows.customer_flows.qualify_leads.scoring"
@@ -55,7 +55,7 @@ local cli = args.new {
     help = "of amounts whose row names none"},
   {"--dates ORDER", type = "enum", choices = {"dmy", "mdy"},
     help = "how 3/4/2026 is meant; default: as the file's other dates show"},
-  {"--encoding NAME", help = "of the file, such as windows-1252; default UTF-8"},
+  {"--encoding NAME", default = "utf-8", help = "of the file: " .. lead_file.encodings},
   {"--json", help = "print the summary as JSON"},
   examples = {
     "iza run qualify_leads leads.csv --enrich https://data.example/v1/company",
@@ -137,6 +137,22 @@ local function out_path(opts)
   return out
 end
 
+-- The name that iza.csv has for what --encoding says.
+local function encoding_of(text)
+  local name, near = lead_file.encoding(text)
+  if name then return name end
+  stop(2, "--encoding wants %s, not '%s'%s", lead_file.encodings, text, near and "; " .. near or "")
+end
+
+-- A service's address is given with its scheme.
+local function check_url(url)
+  local scheme = url:match "^(%a[%w+.-]*)://"
+  if scheme and (scheme:lower() == "http" or scheme:lower() == "https") then return end
+  if scheme then stop(2, "--enrich wants http:// or https://, not %s", url) end
+  if url:find "%s" then stop(2, "--enrich %s is no URL such as http://host/enrich", url) end
+  stop(2, "--enrich %s: put http:// in front, or https://: http://%s", url, url)
+end
+
 -- column -> header, of what --column says.
 local function mapped(list)
   local columns = {}
@@ -154,10 +170,11 @@ local function mapped(list)
   return columns
 end
 
-local function read_leads(opts, columns)
+local function read_leads(opts, given)
   local progress, pace = term.progress {label = "rows read"}, new_pace()
   local file, err = lead_file.read(opts.file, {currency = opts.currency, dates = opts.dates,
-    encoding = opts.encoding, columns = columns, taken = report.own_columns, progress = progress})
+    encoding = given.encoding, columns = given.columns, taken = report.own_columns,
+    progress = progress})
   progress:done()
   if not file then stop(1, "%s", err) end
   for _, row in ipairs(file.bad) do
@@ -307,10 +324,11 @@ local function main(argv)
   end
   local opts = cli:parse_or_exit(argv)
   if opts.file == "-" then opts.file = "/dev/stdin" end
-  local columns = mapped(opts.column)
+  check_url(opts.enrich)
+  local given = {columns = mapped(opts.column), encoding = encoding_of(opts.encoding)}
   local out = out_path(opts)
   local rules = load_rules(opts.rules)
-  local file = read_leads(opts, columns)
+  local file = read_leads(opts, given)
   local source = enrichment.source(opts.enrich, opts.timeout)
   local run = enrich_and_score(opts, file, source, rules)
   local order = best_first(file.leads, run.results)
@@ -324,7 +342,11 @@ local function main(argv)
       opts.enrich, report.answers(source.counts),
       source.failure and (" (%s)"):format(source.failure) or "")
   end
-  if run.failed or summary.total.enriched == 0 then os.exit(1, true) end
+  local most = file.unusable * 2 > summary.rows.read
+  if most then
+    say("qualify_leads: %d of %d rows could not be used", file.unusable, summary.rows.read)
+  end
+  if run.failed or summary.total.enriched == 0 or most then os.exit(1, true) end
 end
 
 main {...}

@@ -36,10 +36,12 @@ local function without_nulls(list)
   return kept
 end
 
--- The value as a lead has it; nil for none, or nil and what is wrong.
+-- The value as a lead has it; nil for none, or nil and what is wrong. An empty object becomes an
+-- empty list: some languages cannot tell the two.
 local function value_of(value)
   if value == json.null then return nil end
   if type(value) == "string" then value = cells.text(value) end
+  if type(value) == "table" and next(value) == nil then value = json.array() end
   if json.is_array(value) then value = without_nulls(value) end
   local size = type(value) == "string" and #value or type(value) == "table"
     and #json.encode(value, {max = "16MB"}) or 0

@@ -7,6 +7,7 @@
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local csv = require "iza.csv"
 local fs = require "iza.fs"
+local nearest = require "iza.nearest"
 local new_pace = require "workflows.customer_flows.qualify_leads.pace"
 
 local lead_file = {}
@@ -27,6 +28,45 @@ local lead_file = {}
 lead_file.columns = {"company", "domain", "contact", "email", "source", "spend", "currency", "date"}
 
 local required = {"company", "domain"}
+
+-- ---- encodings ----
+
+--- What --encoding takes.
+lead_file.encodings = "utf-8, windows-1252 (also latin-1, iso-8859-1), utf-16"
+
+-- without blanks and marks -> as iza.csv has it; what is labelled latin-1 is windows-1252
+local encoding_names = {utf8 = "utf-8", utf16 = "utf-16", windows1252 = "windows-1252",
+  cp1252 = "windows-1252", ansi = "windows-1252", latin1 = "windows-1252",
+  iso88591 = "windows-1252"}
+
+--- An encoding as iza.csv has it, however its name is spelt; else nil and what helps, if anything.
+--- Example: `lead_file.encoding("ISO-8859-1")` --> "windows-1252"
+---@param text string
+---@return string? name
+---@return string? help
+function lead_file.encoding(text)
+  local plain = text:lower():gsub("[^%w]", "")
+  local name = encoding_names[plain]
+  if name then return name end
+  if plain == "iso885915" or plain == "latin9" then
+    return nil, "windows-1252 is the nearest: it has all but a few rare characters in the same "
+      .. "place, not the euro sign"
+  end
+  local names = {}
+  for known in pairs(encoding_names) do names[#names + 1] = known end
+  table.sort(names)
+  local near = nearest(plain, names)
+  return nil, near and ("did you mean %s?"):format(encoding_names[near])
+end
+
+-- What is wrong with a row, without its place, which is told apart from it; and what to type.
+local function reason_of(err, encoding)
+  if err.code ~= "encoding" then return (err.message:gsub("^.-:%d+: ", "", 1)) end
+  local other = encoding == "utf-8" and "windows-1252" or "utf-8"
+  return ("bytes that are no valid %s text: try --encoding %s"):format(encoding, other)
+end
+
+-- ---- columns ----
 
 -- As they are spelt in the end; English first, then German, French.
 local synonyms = {
@@ -290,7 +330,8 @@ end
 ---@param path string
 ---@param opts LeadFileOptions
 ---@return {leads: Lead[], bad: {line: integer, reason: string}[], found: table<string, string>,
---- extras: string[]}? file bad by line; found: the header of each column; extras: the other columns
+--- extras: string[], unusable: integer}? file bad by line; unusable: how many of them do not just
+--- repeat a lead; found: the header of each column; extras: the other columns
 ---@return table? err
 function lead_file.read(path, opts)
   local bad, late, repeated = {}, {}, {}
@@ -298,9 +339,9 @@ function lead_file.read(path, opts)
     return function(line, reason) list[#list + 1] = {line = line, reason = reason} end
   end
   local report = into(bad)
-  local reader, err = open_csv(path, {encoding = opts.encoding, on_error = function(e)
-    -- the message begins with the place, which is told apart from it here
-    report(e.line, (e.message:gsub("^.-:%d+: ", "", 1)))
+  local encoding = opts.encoding or "utf-8"
+  local reader, err = open_csv(path, {encoding = encoding, on_error = function(e)
+    report(e.line, reason_of(e, encoding))
   end})
   if not reader then return nil, err end
   local open <close> = reader -- luacheck: ignore
@@ -323,7 +364,8 @@ function lead_file.read(path, opts)
     pace()
   end
   leads = drop_repeated(settle_dates(leads, opts.dates, into(late)), into(repeated))
-  return {leads = leads, bad = merged(merged(bad, late), repeated), found = found, extras = extras}
+  return {leads = leads, bad = merged(merged(bad, late), repeated), unusable = #bad + #late,
+    found = found, extras = extras}
 end
 
 return lead_file

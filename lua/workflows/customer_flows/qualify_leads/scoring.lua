@@ -9,6 +9,7 @@
 local cells = require "workflows.customer_flows.qualify_leads.cells"
 local json = require "iza.json"
 local lead_file = require "workflows.customer_flows.qualify_leads.file"
+local nearest = require "iza.nearest"
 local term = require "iza.term"
 
 local scoring = {}
@@ -135,6 +136,16 @@ local function refuse(where, text, ...)
   error(place .. text:format(...), 0)
 end
 
+-- A name that is nearly a known one is that one misspelt; any other is the author's own.
+local function check_names(where, what, value, known)
+  for name in pairs(value) do
+    local near = type(name) == "string" and nearest(name, known)
+    if near and near ~= name then
+      refuse(where, "%s has '%s'; did you mean '%s'?", what, name, near)
+    end
+  end
+end
+
 local function check_fields(fields)
   if fields == nil then return end
   if type(fields) ~= "table" then refuse(nil, "fields must be a table") end
@@ -149,6 +160,7 @@ end
 local function check_rule(i, rule)
   local when = type(rule) == "table" and rule.when
   if type(rule) ~= "table" or not is_name(rule.name) then refuse(when, "rule %d has no name", i) end
+  check_names(when, "'" .. rule.name .. "'", rule, {"name", "points", "when"})
   if math.type(rule.points) == nil or rule.points - rule.points ~= 0 then
     refuse(when, "points of '%s' must be a number", rule.name)
   end
@@ -162,6 +174,7 @@ local function check_tiers(tiers)
     if type(tier) ~= "table" or not is_name(tier.name) then
       refuse(nil, "tier %d has no name", i)
     end
+    check_names(nil, "tier '" .. tier.name .. "'", tier, {"name", "at_least"})
     local at_least = tier.at_least
     if type(at_least) ~= "number" or at_least ~= at_least or at_least >= last then
       refuse(nil, "at_least of tier '%s' must be a number below that of the tier before it",
@@ -178,6 +191,7 @@ end
 ---@param rules any
 function scoring.check(rules)
   if type(rules) ~= "table" then refuse(nil, "the file must return a table") end
+  check_names(nil, "the table", rules, {"fields", "rules", "tiers", "segment"})
   if type(rules.rules) ~= "table" then refuse(nil, "rules must be a list") end
   for i, rule in ipairs(rules.rules) do check_rule(i, rule) end
   check_tiers(rules.tiers)
