@@ -125,10 +125,7 @@ local function in_iza(first, second)
   local ok, value = get(iza, first)
   if not ok or value == nil then
     local names = keys_of(iza)
-    for _, name in ipairs(doc.modules()) do names[#names + 1] = name end
-    for _, name in ipairs {"all", "race", "timeout", "channel", "select"} do
-      names[#names + 1] = name
-    end
+    for _, name in ipairs(doc.members()) do names[#names + 1] = name end
     return (unknown("iza", first, names)), 1
   end
   return second and in_module(first, value, second), 2

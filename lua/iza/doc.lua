@@ -4,6 +4,9 @@
 --- A doc comment is a run of comment lines right above a function; the first begins with "---". The
 --- comment at the top of a module is the module's. What has no Lua source (the scheduler's own
 --- functions) is described in lua/iza/init.lua in the same form.
+---
+--- That file is also the one list of what `iza` offers: help and completion know no other names,
+--- and none that is marked `@private`.
 local doc_class = require "iza.doc_class"
 local help = require "iza.args_help"
 local nearest = require "iza.nearest"
@@ -233,16 +236,37 @@ local function add_index(out, items)
   help.add_rows(out, rows)
 end
 
--- The page of the global `iza`: its modules and its own functions, each with a line.
-local function of_iza()
-  local modules, functions = {}, {}
-  for i, name in ipairs(doc.modules()) do
-    modules[i] = {name = name, lines = doc.parse(read_module(name))}
+local function is_private(item)
+  for _, line in ipairs(item.lines) do
+    if line == "@private" then return true end
   end
+  return false
+end
+
+-- The functions of `iza` itself.
+local function own_functions()
+  local functions = {}
   for _, path in ipairs {GLOBALS, "lua/iza/task.lua"} do
     for _, item in ipairs(items_in(path)) do
-      if not is_method(item) then functions[#functions + 1] = item end
+      if not is_method(item) and not is_private(item) then functions[#functions + 1] = item end
     end
+  end
+  return functions
+end
+
+--- The names of all that `iza` offers: modules and functions.
+---@return string[]
+function doc.members()
+  local names = doc.modules()
+  for _, item in ipairs(own_functions()) do names[#names + 1] = item.name end
+  return names
+end
+
+-- The page of the global `iza`: its modules and its own functions, each with a line.
+local function of_iza()
+  local modules, functions = {}, own_functions()
+  for i, name in ipairs(doc.modules()) do
+    modules[i] = {name = name, lines = doc.parse(read_module(name))}
   end
   local out = {"iza", "", "Modules (`iza help NAME`, in the REPL `:help NAME`):"}
   add_index(out, modules)
@@ -297,6 +321,20 @@ function doc.list(module)
   return table.concat(out, "\n")
 end
 
+--- Loads all fields of a module of `iza` that come on first use, so that they can be listed. Any
+--- other value stays as it is.
+--- Example: `doc.fill(iza.http)`
+---@param value any
+function doc.fill(value)
+  local meta = type(value) == "table" and debug.getmetatable(value)
+  if not meta or rawget(meta, "__index") == nil or rawequal(value, iza) then return end
+  for _, module in ipairs(doc.modules()) do
+    if rawequal(rawget(iza, module), value) then
+      for _, name in ipairs(doc.names(module)) do local _ = value[name] end
+    end
+  end
+end
+
 local function show_class(name)
   local class = doc_class.find(name)
   if not class then return nil end
@@ -305,19 +343,29 @@ local function show_class(name)
   return #out > 0 and (table.concat(out, "\n"):gsub("^\n", "")) or nil
 end
 
+-- The member of `iza` that a word begins, or is near to.
+local function meant(word)
+  local names = doc.members()
+  table.sort(names)
+  for _, name in ipairs(names) do
+    if word ~= "" and name:sub(1, #word) == word then return name end
+  end
+  return nearest(word, names)
+end
+
 --- The text for a name: `iza`, a module, a function of one or of `iza` itself, a method, or a class
 --- such as a table of options.
 --- Example: `print(doc.find "json.encode")`
 ---@param name string "json.encode", "iza.json", "sleep", "channel:send", "ServerOptions"
 ---@return string? text
----@return string? guess a name in the same module that was probably meant
+---@return string? guess a name in the same module, or of a module, that was probably meant
 function doc.find(name)
   if name == "iza" then return of_iza() end
   name = name:gsub("^iza%.", "")
   local text = direct(name) or of_module(name)
   if text then return text end
   local module, field = name:match "^(.+)[.:]([%w_]+)$"
-  if not module then return show_class(name) end
+  if not module then return show_class(name), meant(name) end
   local found, guess = of_module(module, field)
   if not found then found = of_class(module, field) or show_class(name) end
   return found, guess and module .. "." .. guess

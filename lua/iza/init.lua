@@ -115,6 +115,7 @@ function iza.error(code, message, retryable) end
 --- iza's own library; a library of yours uses `error(message, 2)`.
 --- Example: `iza.misuse("name must be a string")`
 ---@param message string
+---@private
 function iza.misuse(message) end
 
 --- The text a script would end with for this error: message, line, stack, who spawned the task.
@@ -141,6 +142,7 @@ iza.exec = require "iza.exec"
 iza.fs = require "iza.fs"
 iza.hot = require "iza.hot"
 iza.http = require "iza.http"
+iza.inspect = require "iza.inspect"
 iza.isolate = require "iza.isolate"
 iza.json = require "iza.json"
 iza.log = require "iza.log"

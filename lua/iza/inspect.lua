@@ -19,6 +19,7 @@ local colours = {string = 32, number = 33, boolean = 35, ["nil"] = 35, key = 36,
 ---@field items? integer entries shown of each table, default 100
 ---@field chars? integer bytes shown of each string, default 1000
 ---@field values? integer values shown in all, default 3000
+---@field lines? integer lines that tables are cut to, about; default as many as it takes
 ---@field colour? boolean with colour sequences
 
 local Printer = {}
@@ -148,22 +149,42 @@ function Printer:key(k)
   return "[" .. self:scalar(k) .. "]"
 end
 
+-- The lines that a text takes on the screen.
+function Printer:height(text)
+  local height = 0
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    height = height + math.max(1, math.ceil(width_of(line) / self.width))
+  end
+  return height
+end
+
+-- Room for the entries of one table on the screen. A table that fits on one line takes none of it.
+local function full(self, used, wide) return used >= self.lines and wide > self.width end
+
 -- The entries as texts, whether every one is a scalar of the sequence, whether some are missing.
 function Printer:entries(t, depth)
-  local n = rawlen(t)
+  local n, lines, used, wide = rawlen(t), self.lines, 0, 0
   local keys, all = other_keys(t, n)
   local out, left, scalars = {}, self.items, #keys == 0
+  local function add(prefix, value, taken)
+    self.lines = lines - used - 3 -- its first line, what is left, its last line
+    local text = prefix .. self:value(value, depth, taken)
+    self.lines = lines
+    out[#out + 1] = text
+    wide = text:find("\n", 1, true) and math.huge or wide + width_of(text) + 2
+    if not scalars then used = used + self:height(text) end -- scalars share lines
+  end
   for i = 1, math.min(n, left) do
-    if self.values <= 0 then break end
+    if self.values <= 0 or full(self, used, wide) then break end
     local v = rawget(t, i)
     scalars = scalars and type(v) ~= "table"
-    out[i] = self:value(v, depth)
+    add("", v)
   end
-  left = left - #out
+  left = #out == n and left - n or 0
   for i = 1, math.min(#keys, left) do
-    if self.values <= 0 then break end
+    if self.values <= 0 or full(self, used, wide) then break end
     local k = self:key(keys[i])
-    out[#out + 1] = k .. " = " .. self:value(rawget(t, keys[i]), depth, width_of(k) + 3)
+    add(k .. " = ", rawget(t, keys[i]), width_of(k) + 3)
   end
   local missing = n + #keys - #out
   if missing > 0 or not all then
@@ -238,7 +259,8 @@ end
 local function inspect(value, opts)
   opts = opts or {}
   local printer = setmetatable({width = opts.width or 80, depth = opts.depth or 6,
-    items = opts.items or 100, chars = opts.chars or 1000, values = opts.values or 3000,
+    items = opts.items or 100, chars = opts.chars or 1000,
+    values = opts.values or 3000, lines = opts.lines or math.huge,
     colour = opts.colour, path = {}}, Printer)
   return printer:value(value, 0)
 end

@@ -199,8 +199,10 @@ end
 
 -- ---- strict globals ----
 
--- Whether a chunk is the project's own code, by the name of its source.
-local function is_own(cache, cwd, source)
+-- Whether a chunk is the project's own code, by the name of its source; typed is for entries of the
+-- REPL, which may make globals but not read what does not exist.
+local function is_own(cache, cwd, source, typed)
+  if typed and source:find "^=entry %d" then return true end
   local own = cache[source]
   if own == nil then
     local path = source:match "^@(.*)"
@@ -216,13 +218,14 @@ end
 --- from elsewhere stay plain Lua. `rawset(_G, name, value)` makes a global on purpose.
 function project.strict()
   local cache, cwd = {}, host.cwd() or "/"
-  local function refused(name)
+  local function refused(name, reading)
     local info = debug.getinfo(3, "S")
-    return type(name) == "string" and info and info.what ~= "C" and is_own(cache, cwd, info.source)
+    return type(name) == "string" and info and info.what ~= "C"
+      and is_own(cache, cwd, info.source, reading)
   end
   setmetatable(_G, {
     __index = function(_, name)
-      if not refused(name) then return nil end
+      if not refused(name, true) then return nil end
       error(("there is no global '%s'%s"):format(name, guess(name, keys_of(_G))), 2)
     end,
     __newindex = function(_, name, value)

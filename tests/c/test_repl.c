@@ -206,6 +206,9 @@ static void an_entry_may_wait_and_be_stopped(void **state) {
   enter(c, "print 'loops' while true do pcall(function() while true do end end) end", "loops\r\n");
   type(c, "\003");
   expect(c, "interrupted");
+  enter(c, "print 'sleeps' while true do pcall(iza.sleep, 1) end", "sleeps\r\n");
+  type(c, "\003");
+  expect(c, "interrupted");
   prompt(c);
   type(c, "not this");
   expect(c, "not this");
@@ -412,6 +415,72 @@ static void tab_completes(void **state) {
   leave(c);
 }
 
+static void help_is_found_by_tab(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  prompt(c);
+  type(c, ":help \t");
+  expect(c, "csv ");
+  expect(c, "quickstart");
+  type(c, "quicks\t\r");
+  expect(c, "Quickstart\r\n");
+  prompt(c);
+  type(c, ":help json.enc\t\r");
+  expect(c, "The value as JSON text.");
+  enter(c, ":help js", "did you mean 'json'?");
+  enter(c, ":help quickstrat", "did you mean 'quickstart'?");
+  prompt(c);
+  type(c, "iza.http.ser\t\r");
+  expect(c, "/iza/http/server.lua:");
+  enter(c, "iza.http", "  get = function (");
+  leave(c);
+}
+
+static void words_that_people_try_work(void **state) {
+  (void)state;
+  static const char *const words[] = {"exit", "quit()"};
+  for (size_t i = 0; i < 2; i++) {
+    console *c = open_console("xterm");
+    enter(c, "?", ":quit ");
+    enter(c, "help", ":quit ");
+    enter(c, "exit = 41", "");
+    enter(c, "exit", "41\r\n");
+    enter(c, "exit = nil", "");
+    enter(c, words[i], "");
+    int status = wait_for(c);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_restored(c);
+    close_console(c);
+  }
+}
+
+static void long_values_fill_a_screen(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  prompt(c);
+  size_t from = c->len;
+  type(c, "_G\r");
+  expect(c, "_VERSION = ");
+  expect(c, " more\r\n}\r\n");
+  size_t lines = 0;
+  for (size_t i = from; i < c->at; i++) lines += c->seen[i] == '\n';
+  assert_in_range(lines, 30, 40); /* the terminal has 40 */
+  leave(c);
+}
+
+static void names_are_checked_as_in_scripts(void **state) {
+  (void)state;
+  console *c = open_console("xterm"); /* in a checkout, which is a project */
+  enter(c, "y = undefned", "there is no global 'undefned'");
+  enter(c, "y = 20", "");
+  enter(c, "y + 1", "21\r\n");
+  enter(c, ":reload iza.csv", "'iza.csv' is not loaded yet");
+  enter(c, "iza.csv and 1", "1\r\n");
+  enter(c, ":reload iza.csv", "iza.csv loaded again");
+  leave(c);
+}
+
 static void commands_answer(void **state) {
   (void)state;
   console *c = open_console("xterm");
@@ -502,6 +571,10 @@ int main(void) {
       cmocka_unit_test(an_edited_module_is_live_after_reload),
       cmocka_unit_test(help_knows_what_the_user_wrote),
       cmocka_unit_test(tab_completes),
+      cmocka_unit_test(help_is_found_by_tab),
+      cmocka_unit_test(words_that_people_try_work),
+      cmocka_unit_test(long_values_fill_a_screen),
+      cmocka_unit_test(names_are_checked_as_in_scripts),
       cmocka_unit_test(commands_answer),
       cmocka_unit_test(errors_show_their_line),
       cmocka_unit_test(leaving_runs_close),

@@ -528,12 +528,13 @@ describe("iza", function()
         .. "echo $(printf '%s\\n' \"${COMPREPLY[@]}\" | LC_ALL=C sort); }\n"
         .. "try iza che\ntry iza check --js\ntry iza check so\ntry iza run he\n"
         .. "try iza so\ntry iza --ver\ntry iza new ''\ntry iza help quick\ntry iza help doc\n"
+        .. "try iza help temp\n"
         .. "try iza run qualify_leads q\ntry iza run qualify_leads --enr\n"
         .. "try iza run --js\ntry iza run qualify_leads so\n")
       sh(setup .. "; iza new p; rm -r p/*/; mkdir p/sub; cp try.sh some.lua p/")
       write("p/lua/workflows/hello.lua", "")
       is("cd p && bash try.sh", 0, "check\n--json\nsome.lua\nhello\nsome.lua\n--version\n"
-        .. ".gitignore README.md iza.lua lua some.lua sub try.sh\nquickstart\ndoctor\n\n--enrich\n"
+        .. ".gitignore README.md iza.lua lua some.lua sub try.sh\nquickstart\ndoctor\ntemplate\n\n--enrich\n"
         .. "--json\nsome.lua\n")
     end)
   end)

@@ -70,6 +70,22 @@ describe("iza.inspect", function()
     assert.equal("iza.json.array {1, json.null}", inspect(iza.json.decode "[1, null]"))
   end)
 
+  it("cuts tables to a number of lines and says how much is left", function()
+    local rows = {}
+    for i = 1, 50 do rows[i] = {id = i, name = ("x"):rep(50)} end
+    local text = inspect(rows, {lines = 20})
+    assert.is_truthy(text:find "id = 20, .*\n  … 30 more\n}$", text)
+    assert.is_nil(text:find "id = 21,")
+    text = inspect({a = rows, b = 1}, {lines = 20})
+    local _, breaks = text:gsub("\n", "")
+    assert.is_true(breaks >= 20 and breaks <= 26, text)
+    assert.is_truthy(text:find "\n    … %d+ more\n  },\n  … 1 more\n}$", text)
+    assert.equal(inspect(rows), inspect(rows, {lines = 60}))
+    local short = {}
+    for i = 1, 100 do short[i] = i end
+    assert.equal(inspect(short), inspect(short, {lines = 10})) -- scalars share lines
+  end)
+
   it("has colours only when asked", function()
     assert.is_nil(inspect({1, "x", a = true}):find "\27")
     assert.is_truthy(inspect("x", {colour = true}):find "\27%[32m\"x\"\27%[0m")

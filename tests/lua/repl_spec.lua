@@ -1,3 +1,4 @@
+local commands = require "iza.repl.commands"
 local complete = require "iza.repl.complete"
 local session = require "iza.repl.session"
 local source = require "iza.repl.source"
@@ -69,7 +70,7 @@ describe("a session", function()
     local s = session.new()
     assert.is_false(pcall(assert(s:compile "local a = 1 error 'x' local b = 2")))
     assert.equal(1, run(s, "a"))
-    assert.is_nil(run(s, "b"))
+    assert.is_nil((s:get "b"))
   end)
 
   it("keeps constants, and many variables", function()
@@ -111,6 +112,28 @@ describe("completion", function()
     assert.same({}, (at "nothing.at.all."))
   end)
 
+  it("knows what iza offers, loaded or not, and none of its parts", function()
+    assert.same({"delete", "get", "head", "limits", "patch", "post", "put", "request", "serve",
+      "stream"}, (at "iza.http."))
+    run(s, "local web = iza.http")
+    assert.same({"serve"}, (at "web.ser"))
+    local _ = {iza.lexer, iza.walk} -- they are fields now
+    local offered = {}
+    for _, name in ipairs((at "iza.")) do offered[name] = true end
+    for _, name in ipairs {"lexer", "token", "walk", "template_compile", "calendar", "capability",
+      "fail", "absent", "misuse", "init", "doc", "topics"} do
+      assert.is_nil(offered[name], name)
+    end
+    for _, name in ipairs(require("iza.doc").members()) do
+      assert.is_true(offered[name] or false, name)
+      assert.is_not_nil(iza[name], name)
+    end
+    rawset(iza, "spec_added", 1)
+    local added = at "iza.spec_a"
+    rawset(iza, "spec_added", nil)
+    assert.same({"spec_added"}, added)
+  end)
+
   it("finds one name among very many, or says that it did not look at all", function()
     run(s, [[many = {} for i = 1, 50000 do many["x" .. i] = i end many.needle = 1]])
     local _, list, _, cut = complete.at(s, "many.need")
@@ -142,5 +165,27 @@ describe("completion", function()
     assert.same({}, (at "bad.x.y"))
     run(s, [[local slow = setmetatable({}, {__index = function() iza.sleep(1000) end})]])
     assert.same({}, (at "slow.x.y"))
+  end)
+end)
+
+describe("a command", function()
+  it("is also a word that people try, unless it is a variable", function()
+    local s = session.new()
+    assert.equal("quit", commands.plain("exit", s))
+    assert.equal("quit", commands.plain(" quit() ", s))
+    assert.equal("help", commands.plain("help", s))
+    assert.is_nil(commands.plain("exit + 1", s))
+    assert.is_nil(commands.plain("leave", s))
+    s:set("exit", nil)
+    assert.is_nil(commands.plain("exit", s))
+    rawset(_G, "quit", false)
+    local mine = commands.plain("quit", s)
+    rawset(_G, "quit", nil)
+    assert.is_nil(mine)
+  end)
+
+  it("is asked for by a question mark", function()
+    assert.same({"help", ""}, {commands.parse " ? "})
+    assert.same({"help", "json.encode"}, {commands.parse "json.encode?"})
   end)
 end)

@@ -4,21 +4,12 @@ local fail = require "iza.fail"
 local help = require "iza.args_help"
 local nearest = require "iza.nearest"
 local page = require "iza.page"
-local sources = require "iza.sources"
 local term = require "iza.term"
+local topics = require "iza.topics"
 
-local TOPICS = "lua/iza/help/"
 local groups = {
   {"project", "your work"}, {"server", "the server"}, {"iza", "iza itself"},
 }
-
-local function topics()
-  local names = {}
-  for _, path in ipairs(sources.list(TOPICS)) do
-    names[#names + 1] = path:sub(#TOPICS + 1):match "^(.+)%.md$"
-  end
-  return names
-end
 
 local function print_verbs()
   local by_group = {}
@@ -53,24 +44,15 @@ usage: iza FILE.lua [ARGS]     run a script
        iza VERB [ARGS]         one of these:]]
   print_verbs()
   print("\n" .. term.style("topics for `iza help TOPIC`:", "bold"))
-  print_names(topics())
+  print_names(topics.names())
   print("\n" .. term.style("modules for `iza help MODULE`:", "bold"))
   print_names(doc.modules())
   print("\n`iza VERB --help` shows a verb's options, `iza help json.encode` a function.")
 end
 
-local function page_of(topic)
-  if not topic:find "^[%w_]+$" then return nil end
-  return sources.read(TOPICS .. topic .. ".md")
-end
-
 local function print_topic(topic)
-  local text, verb = page_of(topic), cli.verb(topic)
-  local list = text and doc.list(topic)
-  if text then print((page.lay(text, page.width()):gsub("\n$", ""))) end
-  if list then
-    print("\n" .. term.style("functions of iza." .. topic .. ":", "bold") .. "\n" .. list)
-  end
+  local text, verb = topics.text(topic), cli.verb(topic)
+  if text then print(text) end
   if text and verb then print() end
   if verb then print(cli.spec(verb):help()) end
   if text or verb then return 0 end
@@ -79,9 +61,9 @@ local function print_topic(topic)
     print(found)
     return 0
   end
-  local all = topics()
+  local all = topics.names()
   table.move(cli.names(), 1, 100, #all + 1, all)
-  guess = guess or nearest(topic, all)
+  guess = nearest(topic, all) or guess
   return fail("not_found", "there is no help on '%s'%s", topic,
     guess and "; did you mean '" .. guess .. "'?" or "; `iza help` lists the topics")
 end
@@ -95,7 +77,7 @@ return {
     examples = {"iza help", "iza help tasks", "iza help json.encode"},
   },
   complete = function()
-    local words = topics()
+    local words = topics.subjects()
     return table.move(cli.listed(), 1, #cli.listed(), #words + 1, words)
   end,
   run = function(opts)

@@ -21,7 +21,14 @@ Repl.__index = Repl
 
 local function say(text) print(term.style(text, "grey")) end
 
+-- Lines that one value may fill.
+local function room()
+  local _, rows = require("iza.core.term").size(1)
+  return math.max((rows or 24) - 6, 10)
+end
+
 --- Prints the values of an entry, one below the other if one is long; of `iza` what it offers.
+--- A long table is cut to a screenful.
 function Repl:show(values)
   if values.n == 1 and rawequal(values[1], iza) then
     return print((require("iza.doc").find "iza"))
@@ -29,8 +36,9 @@ function Repl:show(values)
   local texts, long = {}, false
   for i = 1, values.n do
     local inspect = require "iza.inspect"
+    if type(values[i]) == "table" then require("iza.doc").fill(values[i]) end
     texts[i] = inspect(values[i], {width = (term.columns() or 80) - 1, colour = self.colour,
-      chars = values.n == 1 and 4000 or 1000})
+      chars = values.n == 1 and 4000 or 1000, lines = room()})
     long = long or texts[i]:find("\n", 1, true) ~= nil
   end
   if values.n > 0 then print(table.concat(texts, long and "\n" or "  ")) end
@@ -77,8 +85,10 @@ end
 function Repl:accept(text)
   if not text:find "%S" then return end
   if self.history:add(text) then self.editor:remember(text) end
-  local name, argument = require("iza.repl.commands").parse(text)
-  if name then return self:run_command(name, argument) end
+  local commands = require "iza.repl.commands"
+  local name, argument = commands.parse(text)
+  name = name or commands.plain(text, self.session)
+  if name then return self:run_command(name, argument or "") end
   self:run_entry(text)
 end
 

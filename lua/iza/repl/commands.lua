@@ -63,17 +63,20 @@ local function describe(repl, name)
 end
 
 commands.help = {
-  usage = ":help NAME", summary = "what a module or function does (also NAME?)",
+  usage = ":help NAME", summary = "explains a topic, module or function (also NAME?)",
   run = function(repl, name)
     if name == "" then return overview() end
     if name:sub(1, 1) == ":" and commands[name:sub(2)] then
       local c = commands[name:sub(2)]
       return c.usage .. "\n\n" .. c.summary
     end
+    local topics = require "iza.topics"
     local text, guess = require("iza.doc").find(name)
+    text = text or topics.text(name)
     if text then return text end
     local ok, other = pcall(describe, repl, name)
     if ok and other then return other end
+    guess = guess or require "iza.nearest"(name, topics.names())
     return ("nothing is known about '%s'%s"):format(name,
       guess and "; did you mean '" .. guess .. "'?" or "")
   end,
@@ -145,16 +148,21 @@ local function own_modules()
   return names
 end
 
+local function not_loaded(name)
+  local file = "lua/" .. name:gsub("%.", "/") .. ".lua"
+  if package.searchpath(name, package.path) or require("iza.sources").read(file) then
+    return ("'%s' is not loaded yet: the first use of it loads it"):format(name)
+  end
+  local known = {}
+  for loaded in pairs(package.loaded) do known[#known + 1] = loaded end
+  local guess = require "iza.nearest"(name, known)
+  return ("'%s' is not loaded%s"):format(name, guess and "; did you mean '" .. guess .. "'?" or "")
+end
+
 commands.reload = {
   usage = ":reload [MODULE]", summary = "loads a module again (none: all of your own)",
   run = function(_, name)
-    if name ~= "" and package.loaded[name] == nil then
-      local known = {}
-      for loaded in pairs(package.loaded) do known[#known + 1] = loaded end
-      local guess = require "iza.nearest"(name, known)
-      return ("'%s' is not loaded%s"):format(name, guess and "; did you mean '" .. guess .. "'?"
-        or "")
-    end
+    if name ~= "" and package.loaded[name] == nil then return not_loaded(name) end
     local names, lines = name ~= "" and {name} or own_modules(), {}
     for _, each in ipairs(names) do
       local ok, err = reload(each)
@@ -252,15 +260,29 @@ function commands.names()
   return names
 end
 
---- Splits ":help json" or "json.encode?"; nil when the text is no command.
+--- Splits ":help json" or "json.encode?"; nil when the text is no command. "?" alone is ":help".
 ---@param text string
 ---@return string? name
 ---@return string? argument
 function commands.parse(text)
   local asked = text:match "^%s*([%a_][%w_.:]*)%?%s*$" or text:match "^%s*%?([%a_][%w_.:]*)%s*$"
   if asked then return "help", asked end
+  if text:find "^%s*%?%s*$" then return "help", "" end
   local name, argument = text:match "^%s*:(%a+)%s*(.-)%s*$"
   return name, argument
+end
+
+local plain = {exit = "quit", quit = "quit", help = "help"}
+
+--- The command that a word alone means (`exit`, `quit()`, `help`), unless it is a variable.
+---@param text string
+---@param session iza.Session
+---@return string? name
+function commands.plain(text, session)
+  local word = text:match "^%s*(%a+)%s*$" or text:match "^%s*(%a+)%s*%(%s*%)%s*$"
+  local name = plain[word]
+  if not name or rawget(_G, word) ~= nil or select(2, session:get(word)) then return nil end
+  return name
 end
 
 --- Runs a command; one that does not exist says which was probably meant.

@@ -5,6 +5,7 @@
 --- endless one holds the prompt up. Tables are looked at for a moment; when that is not enough, it
 --- is said.
 local clock = require "iza.core.clock"
+local doc = require "iza.doc"
 local embedded = require "iza.core.embedded"
 local fs = require "iza.fs"
 local scheduler = require "iza.core.task"
@@ -74,18 +75,21 @@ end
 
 local function begins(name, prefix) return name:sub(1, #prefix) == prefix end
 
-local function add_modules(out, prefix)
-  for _, path in ipairs(embedded.list "lua/iza/") do
-    local name = path:match "^lua/iza/([%w_]+)%.lua$"
-    if name and begins(name, prefix) then out[name] = true end
-  end
-  for _, name in ipairs {"all", "race", "timeout", "channel", "select"} do
+-- What `iza` offers, and what else has been put into it, but for its own parts.
+local function add_members(out, prefix)
+  for _, name in ipairs(doc.members()) do
     if begins(name, prefix) then out[name] = true end
+  end
+  for name in next, iza do
+    local fits = type(name) == "string" and begins(name, prefix) and not scheduler[name]
+    if fits and not embedded.read("lua/iza/" .. name .. ".lua") then out[name] = true end
   end
 end
 
 -- True when it did not get through all of them.
 local function add_fields(out, value, prefix, callable)
+  if rawequal(value, iza) and not callable then return add_members(out, prefix) end
+  doc.fill(value)
   local seen, found, stop = 0, 0, clock.now() + LOOK
   for _, t in ipairs((layers(value))) do
     for k, v in next, t do
@@ -98,7 +102,6 @@ local function add_fields(out, value, prefix, callable)
       end
     end
   end
-  if value == iza and not callable then add_modules(out, prefix) end
 end
 
 local keywords = {}

@@ -63,11 +63,23 @@ local function list_names(names)
   if #names > SHOWN then print(("… %d more"):format(#names - SHOWN)) end
 end
 
+-- What `:help` explains.
+local function find_subject(repl, text)
+  local complete = require "iza.repl.complete"
+  local word, names, best = complete.among(text, require("iza.topics").subjects())
+  if #names > 0 then return word, names, best end
+  word, names, best = complete.at(repl.session, text)
+  if #names > 0 then return word, names, best end
+  return complete.at(repl.session, "iza." .. text)
+end
+
 local function find(repl, head)
   local complete = require "iza.repl.complete"
   local word = head:match "^%s*:(%a*)$"
   if word then return complete.among(word, commands.names()) end
-  return complete.at(repl.session, head:match "^%s*:%a+%s(.*)$" or head)
+  local command, rest = head:match "^%s*:(%a+)%s+(.*)$"
+  if command == "help" then return find_subject(repl, rest) end
+  return complete.at(repl.session, rest or head)
 end
 
 function keys.tab(repl, text, cursor)
