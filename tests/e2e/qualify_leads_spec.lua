@@ -540,6 +540,40 @@ describe("qualify_leads", function()
     end
   end)
 
+  it("stops a rule that does not end, names it by file and line, and goes on without it", function()
+    write("leads.csv", leads(20))
+    write("rules.lua", [[return {
+      rules = {
+        {name = "all", points = 7, when = function() return true end},
+        {name = "endless", points = 5, when = function(lead)
+          while lead.employees do pcall(function() while true do end end) end
+          return true
+        end},
+      },
+      tiers = {{name = "one", at_least = 0}},
+      segment = function(lead)
+        while lead.domain == "firm3.example" do end
+        return "any"
+      end,
+    }]])
+    local result = assert(iza.exec {timeout = 60, table.unpack(command("--enrich",
+      serve(plain).url, "--rules", path "rules.lua"))})
+    assert.equal(1, result.status, result.stderr)
+    assert.matches("a rule fails: 'endless': [^\n]*rules.lua:4: it was stopped after 0.5 s without "
+      .. "an end %(Firm %d+, line %d+%)\n", result.stderr)
+    assert.equal(1, select(2, result.stderr:gsub("a rule fails: 'endless'", "")))
+    assert.matches("some leads were scored without a rule that failed", result.stderr)
+    local by, order = rows()
+    assert.equal(20, #order)
+    for _, row in pairs(by) do assert.equal("all +7", row.reasons) end
+    assert.equal("unknown", by["firm3.example"].segment)
+
+    write("rules.lua", (rules(7):gsub("return true", "while true do end")))
+    result = run("--enrich", "http://127.0.0.1:1/", "--rules", path "rules.lua")
+    assert.equal(1, result.status)
+    assert.matches("rules.lua:2: 'all': it was stopped after 0.5 s without an end", result.stderr)
+  end)
+
   it("does not start with rules that cannot work or a place that cannot be written", function()
     write("leads.csv", leads(1))
     local service = serve(plain)

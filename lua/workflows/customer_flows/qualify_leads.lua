@@ -28,7 +28,7 @@ local lead_file = require "workflows.customer_flows.qualify_leads.file"
 local nearest = require "iza.nearest"
 local new_pace = require "workflows.customer_flows.qualify_leads.pace"
 local report = require "workflows.customer_flows.qualify_leads.report"
-local scoring = require "workflows.customer_flows.qualify_leads.scoring"
+local scorer = require "workflows.customer_flows.qualify_leads.scorer"
 local term = require "iza.term"
 
 local RULES = "workflows.customer_flows.qualify_leads.rules"
@@ -101,7 +101,7 @@ end
 local function load_rules(path)
   path = path or package.searchpath(RULES, package.path)
   if not path then return {value = require(RULES), version = 1} end
-  local rules, err = hot.file(path, {check = scoring.check, on_error = function(err)
+  local rules, err = hot.file(path, {check = scorer.check, on_error = function(err)
     say("the edit is not taken, the old rules go on: %s", quoted(path, err))
   end})
   if not rules then stop(1, "%s", quoted(path, err)) end
@@ -223,21 +223,19 @@ local function join(lead, fields, err, run)
   end
 end
 
-local function score(lead, rules, run)
-  local result = scoring.score(rules.value, lead)
-  result.version = rules.version
+local function note(lead, result, run)
   run.results[lead] = result
   for _, problem in ipairs(result.unfit or {}) do say("%s:%d: %s", run.file, lead.line, problem) end
   local failed = result.failed
   if failed then
     run.failed = true
-    say_once(run, ("rule %d %s"):format(rules.version, failed.name), "a rule fails: '%s': %s "
+    say_once(run, ("rule %d %s"):format(result.version, failed.name), "a rule fails: '%s': %s "
       .. "(%s, line %d)", failed.name, failed.problem, lead.company, lead.line)
   end
 end
 
 -- Joins the answer about a domain to its leads and scores them.
-local function take(group, fields, err, rules, run, progress)
+local function take(group, fields, err, run, progress)
   local problems, pace = {}, new_pace()
   if fields then fields, problems = run.answers:read(fields) end
   for _, lead in ipairs(group) do
@@ -246,33 +244,35 @@ local function take(group, fields, err, rules, run, progress)
       say("%s:%d: left out: %s", run.file, lead.line, problem)
     end
     join(lead, fields, err, run)
-    score(lead, rules, run)
-    progress:add(1)
   end
+  run.scorer:each(group, function(lead, result)
+    note(lead, result, run)
+    progress:add(1)
+  end)
 end
 
 -- Takes up one domain after the other until none is left or the source is closed.
-local function work(queue, source, rules, run, progress)
+local function work(queue, source, run, progress)
   while not source.closed do
     queue.at = queue.at + 1
     local group = queue[queue.at]
     if not group then return end
     local fields, err = source:lookup(group.domain)
     if err and err.code == "closed" then return end
-    take(group, fields, err, rules, run, progress)
+    take(group, fields, err, run, progress)
   end
 end
 
 local function enrich_and_score(opts, file, source, rules)
   local run = {file = opts.file, extras = {}, answers = answer.new(report.reserved), results = {},
-    told = {}}
+    scorer = scorer.new(rules), told = {}}
   for _, name in ipairs(file.extras) do run.extras[name] = true end
   local queue = by_domain(file.leads)
   queue.at = 0
   local progress <close> = term.progress {label = "leads", total = #file.leads}
   iza.scope(function(scope)
     for _ = 1, math.min(opts.limit, #queue) do
-      scope:spawn(work, queue, source, rules, run, progress)
+      scope:spawn(work, queue, source, run, progress)
     end
   end)
   local problem = source:problem()

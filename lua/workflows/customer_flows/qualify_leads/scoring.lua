@@ -85,11 +85,14 @@ local function in_words(err)
   return term.truncate(cells.text(tostring(err)) or "no reason given", 300)
 end
 
--- Which points a rule gives, and what it raised.
-local function apply(rule, lead)
-  local ok, matched = pcall(rule.when, lead)
-  if not ok then return 0, in_words(matched) end
-  return matched and rule.points or 0
+-- Calls a function of the rules: its value, or nil and what it raised.
+local function ask(f, lead, watch)
+  if watch.stopped[f] then return nil, watch.stopped[f] end
+  watch.at = f
+  local ok, value = pcall(f, lead)
+  watch.at = nil
+  if ok then return value end
+  return nil, in_words(value)
 end
 
 local function tier_of(rules, score)
@@ -100,27 +103,34 @@ end
 
 local function is_name(value) return type(value) == "string" and value ~= "" end
 
+---@class LeadWatch
+---@field at? function of the rules, which runs now
+---@field stopped table<function, string> those not to be called, and why
+
 --- Scores a lead. A rule that raises gives no points; the first such is in `failed`.
 --- Example: `scoring.score(rules, lead).tier` --> "A"
 ---@param rules LeadRules
 ---@param lead Lead
+---@param watch? LeadWatch
 ---@return {score: integer, tier: string, segment: string, reasons: string,
 --- failed: {name: string, problem: string}?, unfit: string[]?} result unfit: values that are not of
 --- the type in rules.fields
-function scoring.score(rules, lead)
+function scoring.score(rules, lead, watch)
+  watch = watch or {stopped = {}}
   local seen, unfit = view(rules, lead)
   local sum, reasons, failed = 0, {}, nil
   for _, rule in ipairs(rules.rules) do
-    local points, problem = apply(rule, seen)
+    local matched, problem = ask(rule.when, seen, watch)
+    local points = matched and rule.points or 0
     failed = failed or problem and {name = rule.name, problem = problem}
     sum = sum + points
     if points ~= 0 then reasons[#reasons + 1] = ("%s %+g"):format(rule.name, points) end
   end
   local score = math.floor(math.max(0, math.min(100, sum)) + 0.5)
-  local ok, segment = pcall(rules.segment, seen)
-  if not ok then failed = failed or {name = "segment", problem = in_words(segment)} end
+  local segment, problem = ask(rules.segment, seen, watch)
+  failed = failed or problem and {name = "segment", problem = problem}
   return {score = score, tier = tier_of(rules, score), failed = failed, unfit = unfit,
-    segment = ok and is_name(segment) and segment or "unknown",
+    segment = is_name(segment) and segment or "unknown",
     reasons = table.concat(reasons, "; ")}
 end
 
@@ -189,7 +199,8 @@ end
 
 --- Raises what is wrong with the rules; where a function shows the place, with FILE:LINE.
 ---@param rules any
-function scoring.check(rules)
+---@param score? fun(lead: Lead): table as scoring.score with these rules
+function scoring.check(rules, score)
   if type(rules) ~= "table" then refuse(nil, "the file must return a table") end
   check_names(nil, "the table", rules, {"fields", "rules", "tiers", "segment"})
   if type(rules.rules) ~= "table" then refuse(nil, "rules must be a list") end
@@ -197,7 +208,8 @@ function scoring.check(rules)
   check_tiers(rules.tiers)
   check_fields(rules.fields)
   if type(rules.segment) ~= "function" then refuse(nil, "segment must be a function") end
-  local failed = scoring.score(rules, {line = 2, company = "A", domain = "a.example"}).failed
+  local least = {line = 2, company = "A", domain = "a.example"}
+  local failed = (score and score(least) or scoring.score(rules, least)).failed
   if not failed then return end
   local place, problem = failed.problem:match "^(.-:%d+: )(.*)$"
   error(("%s'%s': %s (a field that is not known is nil)"):format(place or "rules: ", failed.name,
