@@ -185,7 +185,7 @@ describe("qualify_leads", function()
     assert.equal(1, result.status)
     assert.matches('no column for company and domain; its first row has "Name", "Phone Number"',
       result.stderr, 1, true)
-    assert.matches("or say --column company=HEADER", result.stderr, 1, true)
+    assert.matches("--column company=HEADER says which it is", result.stderr, 1, true)
     assert.same({"leads.csv"}, files())
   end)
 
@@ -197,8 +197,8 @@ describe("qualify_leads", function()
     assert.equal(0, result.status)
     assert.matches('columns: company "Organisation", domain "Web Site", email "eMail", '
       .. 'source "Herkunft", spend "Kosten"\n', result.stdout, 1, true)
-    assert.matches('leads.csv: no column for contact, date, so rules do not see it; of no known '
-      .. 'meaning are "Betreuer", "Konto", "Note"; or say --column contact=HEADER\n'
+    assert.matches('leads.csv: no column for contact, date, so the rules see none; of no known '
+      .. 'meaning are "Betreuer", "Konto", "Note"; --column contact=HEADER says which it is\n'
       .. '  contact may be called: contact contactname', result.stderr, 1, true)
     assert.is_nil(rows()["acme.example"].reasons:find("person with an address", 1, true))
 

@@ -44,7 +44,7 @@ local cli = args.new {
     .. "join the lead; they never change its own columns"},
   {"-o, --out OUT", help = "the result; default: FILE_qualified.csv in the present folder"},
   {"--column MAP", many = true, help = "a column's header where it is not found, such as "
-    .. "contact=\"Account owner\"; may be repeated"},
+    .. "contact=\"Account owner\""},
   {"--rules FILE", type = "file", help = "rules of your own, which you may edit meanwhile"},
   {"--write-rules FILE", help = "only write the rules to a new FILE, to be edited and used by "
     .. "--rules"},

@@ -155,7 +155,9 @@ local function accepted(columns)
   return table.concat(lines)
 end
 
-local function mapping_hint(column) return ("; or say --column %s=HEADER"):format(column) end
+local function mapping_hint(column)
+  return ("; --column %s=HEADER says which it is"):format(column)
+end
 
 -- nil, err that names what is missing and what is there.
 local function check_columns(path, found, header)
@@ -178,7 +180,7 @@ function lead_file.missing(file)
   end
   if #missing == 0 then return nil end
   local others = quoted(file.extras)
-  return ("no column for %s, so rules do not see it%s%s%s"):format(table.concat(missing, ", "),
+  return ("no column for %s, so the rules see none%s%s%s"):format(table.concat(missing, ", "),
     others and "; of no known meaning are " .. others or "", mapping_hint(missing[1]),
     accepted(missing))
 end
