@@ -9,13 +9,17 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <termios.h>
 #include <unistd.h>
+
+#define UNHEARD_MS 1000
 
 static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 enum { WATCHED = sizeof watched / sizeof watched[0] };
 
 static atomic_int came[WATCHED]; /* since the loop last looked */
 static atomic_int interrupts;    /* SIGINTs not answered */
+static atomic_int unheard;       /* ms computed since the first of them */
 static atomic_bool ending;       /* another watched signal came: there is no going back */
 static struct sigaction before[WATCHED];
 static bool taken[WATCHED];
@@ -100,11 +104,26 @@ void iz_signals_stop(void) {
 }
 
 void iz_signals_answered(void) {
+  atomic_store(&unheard, 0);
   atomic_store(&interrupts, 0);
 }
 
 bool iz_signals_stop_asked(void) {
   return atomic_load(&interrupts) > 0 || atomic_load(&ending);
+}
+
+void iz_signals_computed(int ms) {
+  if (atomic_load(&interrupts) == 0) {
+    atomic_store(&unheard, 0);
+    return;
+  }
+  static const char hint[] = "\nCtrl-C again ends the program\n";
+  struct termios terminal;
+  int before_it = atomic_fetch_add(&unheard, ms);
+  bool now = before_it < UNHEARD_MS && before_it + ms >= UNHEARD_MS;
+  if (!now || tcgetattr(STDERR_FILENO, &terminal) != 0) return;
+  ssize_t ignored = write(STDERR_FILENO, hint, sizeof hint - 1);
+  (void)ignored;
 }
 
 void iz_signals_before_exit(void (*fn)(void)) {

@@ -27,6 +27,10 @@ void iz_signals_answered(void);
 /* True when the program was asked to stop and the asking was not answered. From any handler or
  * thread: a running computation that never returns to the loop can be told of it this way. */
 bool iz_signals_stop_asked(void);
+/* Lua computed for `ms` more. When a first SIGINT was not answered after a second of that, a person
+ * at the terminal is told, once, that the next one ends the program. Safe in a signal handler, on
+ * the loop's thread. */
+void iz_signals_computed(int ms);
 /* Tells `fn` now of what came, instead of in the loop's next turn. */
 void iz_signals_deliver(void);
 

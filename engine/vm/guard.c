@@ -44,6 +44,7 @@ static bool has_reason(const iz_vm *vm, const iz_fiber *f) {
 static void on_slice(int sig, siginfo_t *info, void *context) {
   (void)sig, (void)context;
   int saved = errno;
+  iz_signals_computed((1 + info->si_overrun) * (IZ_SLICE_NS / 1000000));
   iz_vm *vm = active;
   lua_State *L = vm ? vm->running : NULL;
   if (L && vm->current) {

@@ -501,6 +501,20 @@ static void commands_answer(void **state) {
   close_console(c);
 }
 
+static void what_cannot_be_stopped_is_told(void **state) {
+  (void)state;
+  console *c = open_console("xterm");
+  enter(c, "print 'matches' local a = ('a'):rep(60) a:find(('a?'):rep(60) .. a)", "matches\r\n");
+  type(c, "\003");
+  expect(c, "Ctrl-C again ends the program\r\n");
+  type(c, "\003");
+  int status = wait_for(c);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 130);
+  assert_restored(c);
+  close_console(c);
+}
+
 static void errors_show_their_line(void **state) {
   (void)state;
   console *c = open_console("xterm");
@@ -576,6 +590,7 @@ int main(void) {
       cmocka_unit_test(long_values_fill_a_screen),
       cmocka_unit_test(names_are_checked_as_in_scripts),
       cmocka_unit_test(commands_answer),
+      cmocka_unit_test(what_cannot_be_stopped_is_told),
       cmocka_unit_test(errors_show_their_line),
       cmocka_unit_test(leaving_runs_close),
       cmocka_unit_test(a_crash_leaves_the_terminal_usable),
