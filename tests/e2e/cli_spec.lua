@@ -534,7 +534,8 @@ describe("iza", function()
       sh(setup .. "; iza new p; rm -r p/*/; mkdir p/sub; cp try.sh some.lua p/")
       write("p/lua/workflows/hello.lua", "")
       is("cd p && bash try.sh", 0, "check\n--json\nsome.lua\nhello\nsome.lua\n--version\n"
-        .. ".gitignore README.md iza.lua lua some.lua sub try.sh\nquickstart\ndoctor\ntemplate\n\n--enrich\n"
+        .. ".gitignore README.md iza.lua lua some.lua sub try.sh\nquickstart\ndoctor\n"
+        .. "template\n\n--enrich\n"
         .. "--json\nsome.lua\n")
     end)
   end)
