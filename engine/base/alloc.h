@@ -1,7 +1,7 @@
 /* alloc.h -- the one door to the heap.
  *
- * Every allocation of the engine, of Lua and of the libraries that let us choose (libevent,
- * libcurl) goes through here, so that a test can make the n-th one fail and demand a clean error.
+ * Every allocation of the engine, of Lua and of libevent goes through here, so that a test can make
+ * the n-th one fail and demand a clean error.
  * All functions may be called from any thread. A NULL result means "no memory" and is always to be
  * checked; sizes of 0 are served as 1.
  */

@@ -13,7 +13,7 @@
 
 /* Every function we call, without its `curl_`. */
 #define IZ_CURL_FUNCTIONS(X)                                                                       \
-  X(global_init_mem)                                                                               \
+  X(global_init)                                                                                   \
   X(version_info)                                                                                  \
   X(free)                                                                                          \
   X(slist_append)                                                                                  \

@@ -1,5 +1,5 @@
 /* test_oom.c -- no memory, anywhere: tests/c/oom.lua touches every primitive with the n-th
- * allocation (the engine's, Lua's, libevent's, libcurl's) failing, for every n up to 5,000 and then
+ * allocation (the engine's, Lua's, libevent's) failing, for every n up to 5,000 and then
  * for a seeded sample of the rest and of whole programs from their first allocation on.
  *
  * Some workers each load everything and run the script twice, then fork a child for each n: it has
