@@ -220,25 +220,31 @@ static int load_over(lua_State *L) {
   return 0;
 }
 
-/* Pushes the loading of the module at 1, which must be closed. */
-static void begin_load(lua_State *L) {
+/* Pushes the loading of the module at 1. */
+static void push_new_load(lua_State *L) {
   note_need(L, 1);
   loading *l = lua_newuserdatauv(L, sizeof *l, 3);
   *l = (loading){.fiber = iz_vm_of(L)->current};
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, LOADING_NAME);
-  if (luaL_newmetatable(L, "iza.loading")) {
-    lua_pushcfunction(L, load_over);
-    lua_setfield(L, -2, "__close");
-  }
-  lua_setmetatable(L, -2);
   push_loading(L);
   lua_rawgetp(L, -1, l->fiber);
   lua_setiuservalue(L, -3, LOADING_OUTER);
+  lua_pop(L, 1);
+  luaL_newmetatable(L, "iza.loading"); /* filled each time: the first may have found no memory */
+  lua_pushcfunction(L, load_over);
+  lua_setfield(L, -2, "__close");
+  lua_setmetatable(L, -2);
+}
+
+/* Makes the load at `at` known: a <close> variable already, as this may raise half-way. */
+static void begin_load(lua_State *L, int at) {
+  loading *l = lua_touserdata(L, at);
+  push_loading(L);
   lua_pushvalue(L, 1);
-  lua_pushvalue(L, -3);
+  lua_pushvalue(L, at);
   lua_rawset(L, -3);
-  lua_pushvalue(L, -2);
+  lua_pushvalue(L, at);
   lua_rawsetp(L, -2, l->fiber);
   lua_pop(L, 1);
 }
@@ -350,9 +356,10 @@ static int l_require(lua_State *L) {
     return iz_await_list(L, &l->waiters, require_again, 0);
   }
   if (!find_loader(L)) return luaL_error(L, "module '%s' not found:%s", name, lua_tostring(L, 2));
-  begin_load(L);
+  push_new_load(L);
   lua_insert(L, 3);
   lua_toclose(L, 3);
+  begin_load(L, 3);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 2);
   lua_callk(L, 2, 1, 0, require_over);
