@@ -2,6 +2,7 @@
 #include "libedit.h"
 
 #include <dlfcn.h>
+#include <locale.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ const iz_libedit *iz_libedit_load(iz_err *err) {
   static iz_libedit table;
   static bool ready;
   if (ready) return &table;
+  setlocale(LC_CTYPE, "C.UTF-8"); /* it reads and shows characters by it */
   void *lib = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
   if (!lib) {
     iz_fail(err, "missing_library", "line editing needs libedit: install the package libedit2 (%s)",

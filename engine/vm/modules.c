@@ -16,6 +16,7 @@
 #include "vm/source.h"
 
 #include <lauxlib.h>
+#include <locale.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <string.h>
@@ -474,6 +475,19 @@ static void open_iza(lua_State *L) {
   lua_setglobal(L, "iza");
 }
 
+/* Upvalue: a stock function that loads C code. That code may count on characters (wcwidth,
+ * mbstowcs), while Lua and the engine need no locale: its file is 150 kB that a plain script would
+ * not use. LC_CTYPE alone, so that numbers keep their point. */
+static int with_locale(lua_State *L) {
+  static bool set;
+  if (!set) setlocale(LC_CTYPE, "C.UTF-8");
+  set = true;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 /* package.searchers becomes: preload, the library, package.path, package.cpath, all-in-one C
  * modules, embedded. */
 static void open_require(lua_State *L) {
@@ -481,8 +495,12 @@ static void open_require(lua_State *L) {
   lua_getfield(L, -1, "searchers");
   for (lua_Integer i = luaL_len(L, -1); i >= 2; i--) {
     lua_rawgeti(L, -1, i);
+    if (i > 2) lua_pushcclosure(L, with_locale, 1); /* behind the one for Lua files: C */
     lua_rawseti(L, -2, i + 1);
   }
+  lua_getfield(L, -2, "loadlib");
+  lua_pushcclosure(L, with_locale, 1);
+  lua_setfield(L, -3, "loadlib");
   lua_pushcfunction(L, search_library);
   lua_rawseti(L, -2, 2);
   lua_pushcfunction(L, search_embedded);

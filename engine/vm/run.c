@@ -13,7 +13,6 @@
 
 #include <lauxlib.h>
 #include <errno.h>
-#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,7 +188,6 @@ int iz_run_main(const iz_run *run) {
   iz_err err;
   state s = {.run = run};
   the_state = &s;
-  setlocale(LC_CTYPE, "C.UTF-8");
   iz_loop *loop = iz_loop_new(&err);
   s.vm = loop ? iz_vm_new(loop, 0) : NULL;
   if (!s.vm || !iz_guard_start(&err) || !iz_signals_start(loop, on_signal, &s, &err)) {
