@@ -179,7 +179,7 @@ static void begin(lua_State *L, builder *b, json_codec *c, const char *s, size_t
 
 static int decode_on(lua_State *L, int status, lua_KContext ctx);
 
-/* Stack: text, options, the builder once it was preempted, array metatable, open tables. */
+/* Stack: text, options, the builder of a long text, array metatable, open tables. */
 static int decode_step(lua_State *L, builder *b) {
   json_codec *c = lua_touserdata(L, lua_upvalueindex(1));
   iz_err err;

@@ -94,10 +94,7 @@ static bool lend(void *ctx, lua_State *from, lua_State *to) {
 
 /* The run of the running fiber: the nearest one around it that another state waits for. */
 static iz_fiber *run_of(iz_fiber *f) {
-  while (f && !f->crossing) {
-    iz_task *owner = f->task.scope->owner;
-    f = owner ? IZ_OUTER(owner, iz_fiber, task) : NULL;
-  }
+  while (f && !f->crossing) f = iz_fiber_parent(f);
   return f;
 }
 

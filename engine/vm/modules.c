@@ -253,10 +253,7 @@ static void begin_load(lua_State *L, int at) {
 /* Is `fiber` the running one, or one that the running one lives in? */
 static bool is_around(lua_State *L, const iz_fiber *fiber) {
   const iz_fiber *f = iz_vm_of(L)->current;
-  while (f && f != fiber) {
-    iz_task *owner = f->task.scope ? f->task.scope->owner : NULL;
-    f = owner ? IZ_OUTER(owner, iz_fiber, task) : NULL;
-  }
+  while (f && f != fiber) f = iz_fiber_parent(f);
   return f == fiber;
 }
 

@@ -79,6 +79,12 @@ struct iz_vm {
   void *owner;  /* the isolate, for vm/isolate.c */
 };
 
+/* The fiber it lives in; NULL for one of a root scope, or after its end. */
+static inline iz_fiber *iz_fiber_parent(const iz_fiber *f) {
+  iz_task *owner = f->task.scope ? f->task.scope->owner : NULL;
+  return owner ? IZ_OUTER(owner, iz_fiber, task) : NULL;
+}
+
 /* What we know of each coroutine, in its extra space. */
 typedef struct iz_co {
   uint16_t depth;  /* protected calls open in it */

@@ -33,13 +33,7 @@ local FOLDER = "lua/iza/cli/"
 
 --- The names of all verbs, sorted.
 ---@return string[]
-function cli.names()
-  local names = {}
-  for _, path in ipairs(sources.list(FOLDER)) do
-    names[#names + 1] = path:sub(#FOLDER + 1):match "^([%w_]+)%.lua$"
-  end
-  return names
-end
+function cli.names() return sources.names(FOLDER, ".lua") end
 
 local function is_verb(name) return sources.read(FOLDER .. name .. ".lua") ~= nil end
 

@@ -111,16 +111,30 @@ local function find_module(name, dirs)
   end
 end
 
-local function add_modules(source, dirs, modules)
-  for _, name in ipairs(code.requires(source)) do
+local function add_modules(source, find, modules)
+  local names = code.requires(source)
+  for _, name in ipairs(names) do
     if not modules[name] and not code.is_library(name) then
-      local found, chunk = find_module(name, dirs)
+      local found, chunk = find(name)
       if found then
-        modules[name] = {found, chunk}
-        add_modules(found, dirs, modules)
+        local module = {found, chunk}
+        modules[name] = module
+        module.requires = add_modules(found, find, modules)
       end
     end
   end
+  return names
+end
+
+--- All modules a source may require, and what these require.
+--- Example: `code.modules(source, function(name) return texts[name], "@" .. name end)`
+---@param source string
+---@param find fun(name: string): string?, string? the source and chunk name of a module
+---@return table<string, {[1]: string, [2]: string, requires: string[]}>
+function code.modules(source, find)
+  local modules = {}
+  add_modules(source, find, modules)
+  return modules
 end
 
 local function manifest_hash(snapshot)
@@ -140,8 +154,8 @@ end
 ---@param dirs? string[] where required modules are looked for
 ---@return iza.Snapshot
 function code.snapshot_of(source, name, dirs)
-  local snapshot = {source = source, name = name, modules = {}}
-  add_modules(source, dirs or {}, snapshot.modules)
+  local function find(module) return find_module(module, dirs or {}) end
+  local snapshot = {source = source, name = name, modules = code.modules(source, find)}
   snapshot.hash = manifest_hash(snapshot)
   return snapshot
 end

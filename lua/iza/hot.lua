@@ -85,20 +85,11 @@ end
 
 -- ---- the modules a file needs ----
 
--- name -> {path, text, requires} of what the source requires, found as `require` finds it.
-local function add_needed(source, needed)
-  local names = code.requires(source)
-  for _, name in ipairs(names) do
-    local path = not needed[name] and not code.is_library(name)
-      and package.searchpath(name, package.path)
-    local text = path and _G.iza.fs.read(path)
-    if text then
-      local module = {path = path, text = text}
-      needed[name] = module
-      module.requires = add_needed(text, needed)
-    end
-  end
-  return names
+-- The source and chunk name of a module, found as `require` finds it.
+local function find_module(name)
+  local path = package.searchpath(name, package.path)
+  local text = path and _G.iza.fs.read(path)
+  return text or nil, path and "@" .. path
 end
 
 local function any_in(list, set)
@@ -112,7 +103,7 @@ end
 local function find_stale(needed, before)
   local stale, again = {}, true
   for name, module in pairs(needed) do
-    stale[name] = before[name] and before[name].text ~= module.text or nil
+    stale[name] = before[name] and before[name][1] ~= module[1] or nil
   end
   while again do
     again = false
@@ -166,8 +157,7 @@ end
 local function load_version(self)
   local source, err = _G.iza.fs.read(self.path)
   if not source then error(err, 0) end
-  local needed = {}
-  add_needed(source, needed)
+  local needed = code.modules(source, find_module)
   local restore = unload(find_stale(needed, self.needed))
   local ok, value, stage = pcall(run_aside, self, plain_source(source))
   if not ok then
@@ -236,7 +226,7 @@ end
 -- A module that cannot be watched is told of and left; the file itself is watched.
 function watch_needed(self)
   for _, module in pairs(self.needed) do
-    local path = module.path
+    local path = module[2]:sub(2) -- without "@"
     if not self.followers[path] then
       local watch, err = _G.iza.fs.watch(path)
       if watch then

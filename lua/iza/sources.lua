@@ -36,4 +36,18 @@ function sources.list(folder)
   return paths
 end
 
+--- The names of the files in a folder that end in `tail`, without it; sorted.
+--- Example: `sources.names("lua/iza/help/", ".md")` --> {"csv", "errors", ...}
+---@param folder string with a "/" at its end
+---@param tail string
+---@return string[]
+function sources.names(folder, tail)
+  local names = {}
+  for _, path in ipairs(sources.list(folder)) do
+    local name = path:sub(#folder + 1, -#tail - 1)
+    if path:sub(-#tail) == tail and name:find "^[%w_]+$" then names[#names + 1] = name end
+  end
+  return names
+end
+
 return sources

@@ -10,13 +10,7 @@ local FOLDER = "lua/iza/help/"
 
 --- The names of all topics, sorted.
 ---@return string[]
-function topics.names()
-  local names = {}
-  for _, path in ipairs(sources.list(FOLDER)) do
-    names[#names + 1] = path:sub(#FOLDER + 1):match "^(.+)%.md$"
-  end
-  return names
-end
+function topics.names() return sources.names(FOLDER, ".md") end
 
 --- What can be asked about: topics, and the modules of `iza`; sorted.
 ---@return string[]
